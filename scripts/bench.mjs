@@ -1,8 +1,8 @@
 // @ts-check
 /** `npm run bench -- NAME [arguments]` runs bench/NAME.ts from source; without a name it lists them. */
-import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { install, root } from "./install.mjs";
+import { runSource } from "./run-source.mjs";
 
 const [name, ...rest] = process.argv.slice(2);
 const names = readdirSync(`${root}/bench`)
@@ -15,11 +15,7 @@ if (name === undefined || !existsSync(`${root}/bench/${name}.ts`)) {
   process.exit(name === undefined ? 0 : 1);
 }
 install();
-const { status } = spawnSync(process.execPath, ["--conditions=@waggle/source", "--import", "tsx", `bench/${name}.ts`, ...rest], {
-  cwd: root,
-  stdio: "inherit",
-});
-process.exitCode = status ?? 1;
+process.exitCode = runSource(`bench/${name}.ts`, rest);
 
 /** The first sentence of the file's head comment. @param {string} file */
 function headOf(file) {

@@ -31,21 +31,27 @@ export function missingPackages() {
     .map(([path]) => path);
 }
 
+/**
+ * The command line of npm: the one that started us, else the one on the path.
+ * @param {readonly string[]} options @returns {[command: string, options: string[]]}
+ */
+export function npm(options) {
+  const running = process.env.npm_execpath;
+  return running?.endsWith("npm-cli.js") ? [process.execPath, [running, ...options]] : ["npm", [...options]];
+}
+
 /** Runs `npm ci` when a package is missing; ends the program when that fails. Its output goes to stderr. */
 export function install() {
   const missing = missingPackages();
   if (missing.length === 0) return;
-  console.error(
-    `Installing dependencies (npm ci): ${missing.slice(0, 3).join(", ")}${missing.length > 3 ? ", …" : ""} not installed as locked.`,
-  );
-  const npm = process.env.npm_execpath; // the npm that started us, else the one on the path
-  const [command, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
-  const { status, error } = spawnSync(command, [...first, "ci", "--no-audit", "--no-fund"], {
+  console.error(`Not installed as locked: ${missing.slice(0, 3).join(", ")}${missing.length > 3 ? ", …" : ""}. Running npm ci.`);
+  const [command, options] = npm(["ci", "--no-audit", "--no-fund"]);
+  const { status, error } = spawnSync(command, options, {
     cwd: root,
     stdio: ["ignore", process.stderr, process.stderr],
     shell: process.platform === "win32" && command === "npm",
   });
   if (status === 0) return;
-  console.error(`npm ci failed${error ? ` (${error.message})` : ""}. It needs the network once; run "npm ci" to see it alone.`);
+  console.error(`npm ci failed${error ? ` (${error.message})` : ""}. It needs the network, once; "npm ci" alone shows more.`);
   process.exit(1);
 }

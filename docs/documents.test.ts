@@ -1,0 +1,60 @@
+import { execFile, execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Block, blocksOf } from "../scripts/blocks.mjs";
+
+// Every fenced `ts` block of the README files and of docs/ is written into a file of its own, type-checked, and run from
+// source in a process of its own; what it prints is compared with the `text` block that follows it.
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const folder = fileURLToPath(new URL(".blocks", import.meta.url)); // inside the repository, so that imports resolve
+const documents = [
+  "README.md",
+  ...readdirSync(`${root}/docs`).map((name) => `docs/${name}`),
+  ...readdirSync(`${root}/packages`).map((name) => `packages/${name}/README.md`),
+].filter((name) => name.endsWith(".md"));
+
+const programs = documents.flatMap((document) =>
+  blocksOf(readFileSync(`${root}/${document}`, "utf8")).map((block: Block) => ({
+    ...block,
+    title: `${document}:${block.line}`,
+    file: `${folder}/${document.replace(/\W+/g, "-")}-${block.line}.ts`,
+  })),
+);
+
+beforeAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  for (const { file, code } of programs) writeFileSync(file, `${code}\nexport {};\n`);
+  writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({ extends: "../../tsconfig.tests.json", include: ["*.ts"] }));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test("all blocks type-check", () => {
+  const problems = (() => {
+    try {
+      execFileSync(process.execPath, [`${root}/node_modules/typescript/bin/tsc`, "-p", folder], { encoding: "utf8", stdio: "pipe" });
+      return "";
+    } catch (error) {
+      return error instanceof Error && "stdout" in error ? String(error.stdout) : String(error);
+    }
+  })();
+  expect(problems).toBe("");
+});
+
+describe("blocks run", () => {
+  test.each(programs.filter(({ run }) => run))("$title", async ({ file, output }) => {
+    const options = ["--conditions=@waggle/source", "--import", "tsx", file];
+    const { stdout } = await promisify(execFile)(process.execPath, options, { cwd: root, timeout: 60_000 });
+    if (output !== null) expect(stdout.trimEnd()).toBe(output.trimEnd());
+  });
+});
+
+test("README.md shows a complete example and its output by line 30", () => {
+  const lines = readFileSync(`${root}/README.md`, "utf8").split("\n").slice(0, 30).join("\n");
+  const [first] = blocksOf(lines);
+  expect(first?.run).toBe(true);
+  expect(first?.output).toBeTruthy();
+});

@@ -1,0 +1,27 @@
+/** `npm run demo`: answers a question about a picture, streaming, and says what it did. */
+import { parseArgs } from "node:util";
+import { mini, pictures } from "@waggle/mini";
+import { image, load } from "@waggle/mllm";
+
+try {
+  const { values } = parseArgs({
+    options: {
+      model: { type: "string", default: mini },
+      image: { type: "string", default: pictures[0].path },
+      prompt: { type: "string", default: "Describe the picture." },
+    },
+  });
+  console.log(`picture   ${values.image}\nquestion  ${values.prompt}`);
+  const model = await load(values.model);
+  process.stdout.write("answer    ");
+  const answer = model.chat([{ role: "user", content: [image(values.image), values.prompt] }]);
+  for await (const piece of answer) process.stdout.write(piece);
+  const { usage, timings } = await answer.result;
+  const rate = (usage.completionTokens / timings.decodeMs) * 1000;
+  console.log(`\nmodel     ${values.model}\nimage     ${usage.imageTokens} tokens, encoded in ${timings.encodeMs.toFixed(0)} ms`);
+  console.log(`speed     ${usage.completionTokens} tokens, ${rate.toFixed(0)} tokens/s`);
+  await model.dispose();
+} catch (error) {
+  console.error(error instanceof Error ? `${error.name}: ${error.message}` : error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,20 @@
+// @ts-check
+/** @typedef {{ line: number, code: string, run: boolean, output: string | null }} Block */
+
+/**
+ * The fenced `ts` blocks of a Markdown text: each is a program. A `text` block right after it is what the program prints.
+ * A block marked "ts no-run" needs the network or a large model: it is type-checked only.
+ * @param {string} markdown
+ * @returns {Block[]}
+ */
+export function blocksOf(markdown) {
+  const fences = [...markdown.matchAll(/^```(\S*)([^\n]*)\n([\s\S]*?)^```$/gm)];
+  return fences.flatMap((fence, index) => {
+    const [whole, language, mark = "", code = ""] = fence;
+    if (language !== "ts") return [];
+    const next = fences[index + 1];
+    const between = next ? markdown.slice(fence.index + whole.length, next.index) : "";
+    const output = next?.[1] === "text" && between.trim() === "" ? (next[3] ?? "") : null;
+    return [{ line: markdown.slice(0, fence.index).split("\n").length, code, run: mark.trim() !== "no-run", output }];
+  });
+}
