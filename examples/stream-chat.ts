@@ -4,7 +4,7 @@ import { image, load, type Message } from "@waggle/mllm";
 
 const model = await load(mini);
 const messages: Message[] = [];
-for (const question of ["What color is the cross?", "How many things are in the picture?"]) {
+for (const question of ["Is the white square large or small?", "In which corner is the white square?"]) {
   const first = messages.length === 0;
   messages.push({ role: "user", content: first ? [image(pictures[0].path), question] : [question] });
   process.stdout.write(`${question} `);

@@ -1,0 +1,32 @@
+// @ts-check
+/**
+ * Regenerates what documents say about the code: the rooms and arrows of docs/architecture.md and the packages of
+ * README.md, both from the package.json files. CI runs it and fails when the committed text differs.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { root } from "./install.mjs";
+import { readPackages, rooms } from "./rooms.mjs";
+
+const packages = readPackages();
+replaceSection("docs/architecture.md", "rooms", `\`\`\`text\n${rooms(packages)}\n\`\`\``);
+replaceSection(
+  "README.md",
+  "packages",
+  [
+    "| package | |",
+    "|---|---|",
+    ...packages.map(({ folder, name, description }) => `| [\`${name}\`](packages/${folder}) | ${description} |`),
+  ].join("\n"),
+);
+
+/**
+ * Replaces what stands between `<!-- name: generated -->` and `<!-- /name -->`.
+ * @param {string} file @param {string} name @param {string} text
+ */
+function replaceSection(file, name, text) {
+  const before = readFileSync(`${root}/${file}`, "utf8");
+  const [open, close] = [`<!-- ${name}: generated -->`, `<!-- /${name} -->`];
+  const [start, end] = [before.indexOf(open), before.indexOf(close)];
+  if (start < 0 || end < start) throw new Error(`${file}: expected the marks ${open} and ${close}`);
+  writeFileSync(`${root}/${file}`, `${before.slice(0, start)}${open}\n${text}\n${before.slice(end)}`);
+}
