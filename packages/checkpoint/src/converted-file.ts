@@ -34,7 +34,9 @@ const FORMAT = 1;
 export function keyOf(requests: readonly WeightRequest[]): string {
   const rows = requests.map(({ name, source, dtype }) => [name, source.fingerprint, source.dtype, source.shape, dtype]);
   const sorted = rows.map((row) => JSON.stringify(row)).sort();
-  return createHash("sha256").update(JSON.stringify([FORMAT, sorted])).digest("hex");
+  return createHash("sha256")
+    .update(JSON.stringify([FORMAT, sorted]))
+    .digest("hex");
 }
 
 /** Where each tensor will lie. Sizes that are multiples of a cache line go first: so all those stay aligned to it. */
@@ -55,7 +57,7 @@ export function locationsIn(path: string, layout: ConvertedLayout): ReadonlyMap<
   return new Map(layout.tensors.map(({ tensor, offset, byteLength }) => [tensor.name, { path, offset, byteLength }]));
 }
 
-/** Reads, widens and writes piece by piece. */
+/** Reads, widens and writes piece by piece; one piece is written while the next is read and widened. */
 export async function writeConverted(
   file: FileHandle,
   path: string,
@@ -63,22 +65,28 @@ export async function writeConverted(
   signal: AbortSignal | undefined,
   onProgress: OnProgress | undefined,
 ): Promise<void> {
-  await writeFully(file, prefix, 0);
-  let scratch = new Float32Array(0);
-  for (const { tensor, offset, byteLength } of tensors) {
-    const { dtype } = tensor.source;
-    const elementBytes = dataTypes[dtype].bytes;
-    const stored = (byteLength / 4) * elementBytes;
-    let position = offset;
-    for await (const piece of chunksOf(tensor.source, stored, signal)) {
-      const elements = piece.byteLength / elementBytes;
-      if (scratch.length < elements) scratch = new Float32Array(elements);
-      toFloat32(dtype, piece, scratch);
-      await writeFully(file, new Uint8Array(scratch.buffer, 0, elements * 4), position);
-      position += elements * 4;
-      onProgress?.({ phase: "convert", file: path, loaded: position, total });
+  let writing: Promise<void> = writeFully(file, prefix, 0);
+  try {
+    const buffers = [new Float32Array(0), new Float32Array(0)] as [Float32Array, Float32Array];
+    for (const { tensor, offset, byteLength } of tensors) {
+      const { dtype } = tensor.source;
+      const elementBytes = dataTypes[dtype].bytes;
+      let position = offset;
+      for await (const piece of chunksOf(tensor.source, (byteLength / 4) * elementBytes, signal)) {
+        const elements = piece.byteLength / elementBytes;
+        buffers.reverse();
+        if (buffers[0].length < elements) buffers[0] = new Float32Array(elements);
+        toFloat32(dtype, piece, buffers[0]);
+        await writing;
+        writing = writeFully(file, new Uint8Array(buffers[0].buffer, 0, elements * 4), position);
+        writing.catch(() => {}); // it is awaited below; until then it must not count as unhandled
+        position += elements * 4;
+        onProgress?.({ phase: "convert", file: path, loaded: position, total });
+      }
+      checkBytes(path, tensor.name, byteLength, position - offset);
     }
-    checkBytes(path, tensor.name, byteLength, position - offset);
+    signal?.throwIfAborted();
+  } finally {
+    await writing; // the file must not be closed under it
   }
-  signal?.throwIfAborted();
 }

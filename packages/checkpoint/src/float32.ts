@@ -20,15 +20,17 @@ const conversions: { readonly [Type in DataType]: Convert } = {
   bfloat16: widenBrain,
   float32: (bytes, into) => into.set(view(Float32Array, bytes)),
   float64: (bytes, into) => into.set(view(Float64Array, bytes)),
-  int64: (bytes, into) => roundLong(view(BigInt64Array, bytes), into),
-  uint64: (bytes, into) => roundLong(view(BigUint64Array, bytes), into),
+  int64: (bytes, into) => roundLong(view(Int32Array, bytes), view(BigInt64Array, bytes), into),
+  uint64: (bytes, into) => roundLong(view(Uint32Array, bytes), view(BigUint64Array, bytes), into),
   int32: (bytes, into) => into.set(view(Int32Array, bytes)),
   uint32: (bytes, into) => into.set(view(Uint32Array, bytes)),
   int16: (bytes, into) => into.set(view(Int16Array, bytes)),
   uint16: (bytes, into) => into.set(view(Uint16Array, bytes)),
   int8: (bytes, into) => into.set(view(Int8Array, bytes)),
   uint8: (bytes, into) => into.set(bytes),
-  bool: (bytes, into) => into.set(bytes.map((byte) => (byte === 0 ? 0 : 1))),
+  bool: (bytes, into) => {
+    for (let index = 0; index < bytes.length; index++) into[index] = bytes[index] === 0 ? 0 : 1;
+  },
 };
 
 type View<T> = { readonly BYTES_PER_ELEMENT: number; new (buffer: ArrayBufferLike, offset: number, length: number): T };
@@ -71,15 +73,18 @@ function widenedBits(half: number): number {
   return sign | ((leading + 103) << 23) | ((fraction << (23 - leading)) & 0x7fffff);
 }
 
-/** 64-bit integers pass through float64, which must not round before float32 does. */
-function roundLong(from: BigInt64Array | BigUint64Array, into: Float32Array): void {
-  for (let index = 0; index < from.length; index++) into[index] = Number(sticky(from[index] as bigint));
+/** 64-bit integers pass through float64, which must not round before float32 does. `halves` is low, high, low, high … */
+function roundLong(halves: Int32Array | Uint32Array, whole: BigInt64Array | BigUint64Array, into: Float32Array): void {
+  for (let index = 0; index < whole.length; index++) {
+    const high = halves[2 * index + 1] as number;
+    const exact = high >= -(2 ** 20) && high < 2 ** 20; // |value| ≤ 2^52: two additions that do not round
+    into[index] = exact ? high * 2 ** 32 + ((halves[2 * index] as number) >>> 0) : Number(sticky(whole[index] as bigint));
+  }
 }
 
-/** Beyond 2^53 keeps the upper bits, and in the lowest of them whether anything below was set. */
+/** Beyond 2^52 keeps the upper bits, and in the lowest of them whether anything below was set. */
 function sticky(value: bigint): bigint {
   const magnitude = value < 0n ? -value : value;
-  if (magnitude < 2n ** 53n) return value;
   const kept = ((magnitude >> 12n) << 12n) | ((magnitude & 0xfffn) === 0n ? 0n : 0x1000n);
   return value < 0n ? -kept : kept;
 }

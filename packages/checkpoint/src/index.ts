@@ -1,10 +1,12 @@
 export { CheckpointError, type CheckpointErrorCode, type Problem } from "./checkpoint-error.ts";
 export type { WeightRequest } from "./converted-file.ts";
 export type { DataType } from "./data-type.ts";
+export { HubError, type HubErrorCode } from "./hub-error.ts";
 export { openCheckpoint } from "./open-checkpoint.ts";
 export { type Checkpoint, type OpenOptions, openSafetensors } from "./open-safetensors.ts";
 export type { OnProgress, Progress } from "./progress.ts";
-export { readJson, type ReadJsonOptions } from "./read-json.ts";
+export { type ReadJsonOptions, readJson } from "./read-json.ts";
+export { type ResolveOptions, resolveModel } from "./resolve-model.ts";
 export type { TensorEntry, TensorLocation, TensorSource } from "./tensor-entry.ts";
 export { type CachedWeights, type GetWeightsOptions, WeightCache, type WeightCacheOptions } from "./weight-cache.ts";
-export { type NamedTensor, writeSafetensors, type WriteOptions } from "./write-safetensors.ts";
+export { type NamedTensor, type WriteOptions, writeSafetensors } from "./write-safetensors.ts";

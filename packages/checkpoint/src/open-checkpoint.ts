@@ -75,11 +75,7 @@ async function openSharded(index: string, options: OpenOptions): Promise<Checkpo
   return { source: index, tensors, metadata };
 }
 
-function misplaced(
-  shard: string,
-  indexed: string | undefined,
-  seenIn: string | undefined,
-): Pick<Problem, "code" | "message"> | undefined {
+function misplaced(shard: string, indexed: string | undefined, seenIn: string | undefined): Pick<Problem, "code" | "message"> | undefined {
   if (seenIn !== undefined) return { code: "duplicate", message: `is also in ${seenIn}.` };
   if (indexed === shard) return undefined;
   const elsewhere = indexed === undefined ? "does not name it" : `says that it is in ${indexed}`;
@@ -87,12 +83,7 @@ function misplaced(
 }
 
 /** Opens one shard, or adds what is wrong with it to `problems`. */
-async function openShard(
-  path: string,
-  index: string,
-  options: OpenOptions,
-  problems: Problem[],
-): Promise<Checkpoint | undefined> {
+async function openShard(path: string, index: string, options: OpenOptions, problems: Problem[]): Promise<Checkpoint | undefined> {
   try {
     return await openSafetensors(path, options);
   } catch (error) {
@@ -109,7 +100,7 @@ async function openShard(
 async function readIndex(file: string): Promise<ReadonlyMap<string, string>> {
   const bytes = await readLimited(file, LARGEST_INDEX);
   const parsed = parseJson(bytes, file);
-  const weightMap = isRecord(parsed) ? parsed["weight_map"] : undefined;
+  const weightMap = isRecord(parsed) ? parsed.weight_map : undefined;
   if (!isRecord(weightMap)) {
     const message = `weight_map is ${kindOf(weightMap)}, expected an object from tensor name to file name.`;
     throw new CheckpointError({ code: "invalid_index", file, message });

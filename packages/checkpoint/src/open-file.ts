@@ -13,10 +13,7 @@ export interface FileState {
 const LARGEST_READ = 2 ** 30;
 
 /** Opens a regular file for reading, runs `use`, closes. System errors become typed ones. */
-export async function withFile<T>(
-  path: string,
-  use: (file: FileHandle, state: FileState) => Promise<T>,
-): Promise<T> {
+export async function withFile<T>(path: string, use: (file: FileHandle, state: FileState) => Promise<T>): Promise<T> {
   const file = await openForReading(path);
   try {
     const stat = await file.stat({ bigint: true });

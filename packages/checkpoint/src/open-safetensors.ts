@@ -39,11 +39,7 @@ export async function openSafetensors(path: string, options: OpenOptions = {}): 
   return { source: path, tensors, metadata: header.metadata };
 }
 
-async function readHeader(
-  file: FileHandle,
-  path: string,
-  size: number,
-): Promise<{ header: SafetensorsHeader; dataStart: number }> {
+async function readHeader(file: FileHandle, path: string, size: number): Promise<{ header: SafetensorsHeader; dataStart: number }> {
   if (size < 8) {
     throw new CheckpointError({
       code: "truncated",

@@ -34,10 +34,7 @@ export function parseJson(bytes: Uint8Array, file: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new CheckpointError(
-      { code: "invalid_json", file, message: `is not JSON: ${reasonOf(cause, text)}` },
-      { cause },
-    );
+    throw new CheckpointError({ code: "invalid_json", file, message: `is not JSON: ${reasonOf(cause, text)}` }, { cause });
   }
 }
 

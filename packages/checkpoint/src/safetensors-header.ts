@@ -37,8 +37,7 @@ type Report = (code: CheckpointErrorCode, entry: string | undefined, message: st
 export function parseHeader(json: Uint8Array, dataBytes: number, file: string): SafetensorsHeader {
   const parsed = parseJson(json, file);
   const problems: Problem[] = [];
-  const report: Report = (code, entry, message) =>
-    problems.push({ code, file, message, ...(entry === undefined ? {} : { entry }) });
+  const report: Report = (code, entry, message) => problems.push({ code, file, message, ...(entry === undefined ? {} : { entry }) });
   if (!isRecord(parsed)) {
     report("invalid_header", undefined, `the header is ${kindOf(parsed)}, expected an object. This is no safetensors file.`);
     throwIfAny(problems);
@@ -78,7 +77,7 @@ function readOffsets(name: string, description: unknown, dataBytes: number, repo
     report("invalid_entry", name, `is ${kindOf(description)}, expected { dtype, shape, data_offsets }.`);
     return undefined;
   }
-  const offsets = description["data_offsets"];
+  const offsets = description.data_offsets;
   if (!isSizes(offsets) || offsets.length !== 2) {
     report("invalid_entry", name, "data_offsets: expected two whole numbers ≥ 0.");
     return undefined;
@@ -105,7 +104,11 @@ function readEntry(name: string, description: unknown, range: Range | undefined,
   const { dtype: storedType, shape } = description;
   const dtype = typeof storedType === "string" ? dataTypeOf(storedType) : undefined;
   if (dtype === undefined) {
-    report("unknown_dtype", name, `dtype ${shorten(String(JSON.stringify(storedType)))} is unknown. Known: ${safetensorsNames.join(", ")}.`);
+    report(
+      "unknown_dtype",
+      name,
+      `dtype ${shorten(String(JSON.stringify(storedType)))} is unknown. Known: ${safetensorsNames.join(", ")}.`,
+    );
   }
   if (!isSizes(shape)) {
     report("invalid_entry", name, "shape: expected a list of whole numbers ≥ 0.");
@@ -116,7 +119,11 @@ function readEntry(name: string, description: unknown, range: Range | undefined,
   const needed = byteLengthOf(dtype, shape);
   if (needed !== end - begin) {
     const expected = needed === undefined ? "more than 2^53" : String(needed);
-    report("wrong_size", name, `${dataTypes[dtype].safetensors} [${shape.join(", ")}] needs ${expected} bytes, data_offsets hold ${end - begin}.`);
+    report(
+      "wrong_size",
+      name,
+      `${dataTypes[dtype].safetensors} [${shape.join(", ")}] needs ${expected} bytes, data_offsets hold ${end - begin}.`,
+    );
     return undefined;
   }
   return { name, dtype, shape, begin, end };

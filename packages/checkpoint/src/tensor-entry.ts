@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import { constants } from "node:buffer";
+import { createHash } from "node:crypto";
 import { CheckpointError } from "./checkpoint-error.ts";
 import type { DataType } from "./data-type.ts";
-import { readExactly, withFile } from "./open-file.ts";
 import type { FileState } from "./open-file.ts";
+import { readExactly, withFile } from "./open-file.ts";
 
 /** Where a tensor's contiguous little-endian bytes lie. `path` is the real file, symbolic links resolved. */
 export interface TensorLocation {
@@ -77,11 +77,7 @@ function changed(file: string, entry: string): CheckpointError {
 const CHUNK = 4 * 2 ** 20;
 
 /** The bytes of `source` piece by piece, each a whole number of elements. A piece is valid until the next is asked for. */
-export async function* chunksOf(
-  source: TensorSource,
-  byteLength: number,
-  signal?: AbortSignal,
-): AsyncGenerator<Uint8Array, void, void> {
+export async function* chunksOf(source: TensorSource, byteLength: number, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
   signal?.throwIfAborted();
   const whole = source.readInto === undefined ? aligned(await source.read()) : undefined;
   const buffer = new Uint8Array(whole ? 0 : Math.min(byteLength, CHUNK));

@@ -62,10 +62,7 @@ export class WeightCache {
    * Where each request's float32 bytes lie, all in one file. Converts what no earlier call, in this or any other
    * process, has converted; aborting leaves nothing behind.
    */
-  async get(
-    requests: readonly WeightRequest[],
-    options: GetWeightsOptions = {},
-  ): Promise<ReadonlyMap<string, TensorLocation>> {
+  async get(requests: readonly WeightRequest[], options: GetWeightsOptions = {}): Promise<ReadonlyMap<string, TensorLocation>> {
     checkOptions("WeightCache.get", options, ["signal", "onProgress"]);
     const { signal, onProgress } = options;
     signal?.throwIfAborted();
@@ -173,7 +170,7 @@ async function describe(path: string): Promise<CachedWeights | undefined> {
     path,
     byteLength: found.size,
     tensors: file?.tensors.size ?? 0,
-    sources: JSON.parse(file?.metadata["sources"] ?? "[]") as string[],
+    sources: JSON.parse(file?.metadata.sources ?? "[]") as string[],
     lastUsed: found.atime,
   };
 }

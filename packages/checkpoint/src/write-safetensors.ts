@@ -21,11 +21,7 @@ export interface WriteOptions {
  * Writes one safetensors file, tensor by tensor: memory holds one tensor at a time, or a piece of it. The file appears
  * when it is complete and on the disk. Order and padding are the reference writer's: the same tensors give the same bytes.
  */
-export async function writeSafetensors(
-  path: string,
-  tensors: Iterable<NamedTensor>,
-  options: WriteOptions = {},
-): Promise<void> {
+export async function writeSafetensors(path: string, tensors: Iterable<NamedTensor>, options: WriteOptions = {}): Promise<void> {
   checkOptions("writeSafetensors", options, ["metadata", "signal", "onProgress"]);
   options.signal?.throwIfAborted();
   const layout = layOut(path, [...tensors].sort(inFileOrder), options.metadata ?? {}, 8);
