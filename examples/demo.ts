@@ -7,7 +7,7 @@ try {
   const { values } = parseArgs({
     options: {
       model: { type: "string", default: mini },
-      image: { type: "string", default: pictures[0].path },
+      image: { type: "string", default: pictures[1].path },
       prompt: { type: "string", default: "Describe the picture." },
     },
   });

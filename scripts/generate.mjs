@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * Regenerates what documents say about the code: the rooms and arrows of docs/architecture.md and the packages of
- * README.md, both from the package.json files. CI runs it and fails when the committed text differs.
+ * Regenerates what follows from the code: the rooms and arrows of docs/architecture.md and the packages of README.md,
+ * both from the package.json files, and each package's copy of the licence. CI fails when the committed files differ.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { root } from "./install.mjs";
 import { readPackages, rooms } from "./rooms.mjs";
 
@@ -18,6 +18,7 @@ replaceSection(
     ...packages.map(({ folder, name, description }) => `| [\`${name}\`](packages/${folder}) | ${description} |`),
   ].join("\n"),
 );
+for (const { folder } of packages) copyFileSync(`${root}/LICENSE`, `${root}/packages/${folder}/LICENSE`);
 
 /**
  * Replaces what stands between `<!-- name: generated -->` and `<!-- /name -->`.

@@ -25,7 +25,7 @@ function scene(name: string, rows: readonly Row[]): Scene {
 }
 
 /** The pictures of this package, each with six questions and their true answers. */
-export const pictures: readonly [Scene, ...Scene[]] = [
+export const pictures: readonly [Scene, Scene, ...Scene[]] = [
   scene("scene-01", [
     ["caption", "Describe the picture.", "a large white square at the bottom right."],
     ["where", "In which corner is the white square?", "bottom right"],
