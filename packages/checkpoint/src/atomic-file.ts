@@ -30,7 +30,7 @@ export async function writeAtomically(path: string, write: (file: FileHandle) =>
     await rename(temporary, path);
     await syncFolder(dirname(path));
   } catch (cause) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => {}); // what went wrong first is what counts
     throw asWriteError(path, cause);
   }
 }

@@ -70,7 +70,7 @@ function describe(problems: readonly [Problem, ...Problem[]]): string {
     return `  ${[...where.filter((part) => part !== undefined), problem.message].join(": ")}`;
   });
   if (problems.length > SHOWN) lines.push(`  … and ${problems.length - SHOWN} more`);
-  return `${oneFile ? `${first.file}: ` : ""}${problems.length} problems; nothing was loaded\n${lines.join("\n")}`;
+  return `${oneFile ? `${first.file}: ` : ""}${problems.length} problems:\n${lines.join("\n")}`;
 }
 
 /** Names come from the file: a hostile one may be megabytes long or hold control characters. */

@@ -42,7 +42,8 @@ function view<T>(type: View<T>, { buffer, byteOffset, byteLength }: Uint8Array):
 let halfTable: Uint32Array | undefined;
 
 function widenHalf(bytes: Uint8Array, into: Float32Array): void {
-  const table = (halfTable ??= buildHalfTable());
+  halfTable ??= buildHalfTable();
+  const table = halfTable;
   const from = view(Uint16Array, bytes);
   const bits = new Uint32Array(into.buffer, into.byteOffset, from.length);
   for (let index = 0; index < from.length; index++) bits[index] = table[from[index] as number] as number;

@@ -8,7 +8,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { CheckpointError, type Problem, shorten, throwIfAny } from "./checkpoint-error.ts";
-import { duplicateKeys } from "./json-keys.ts";
+import { duplicateKeys } from "./json-structure.ts";
 import { type Checkpoint, type OpenOptions, openSafetensors } from "./open-safetensors.ts";
 import { checkOptions } from "./options.ts";
 import { decodeUtf8, parseJson, readLimited } from "./read-json.ts";

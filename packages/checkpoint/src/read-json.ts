@@ -1,4 +1,5 @@
 import { CheckpointError } from "./checkpoint-error.ts";
+import { isNestedDeeper } from "./json-structure.ts";
 import { readExactly, withFile } from "./open-file.ts";
 import { checkOptions } from "./options.ts";
 
@@ -7,9 +8,10 @@ export interface ReadJsonOptions {
   readonly limit?: number;
 }
 
+const DEEPEST = 256;
 const DEFAULT_LIMIT = 64 * 2 ** 20;
 
-/** Reads one JSON file. A file that is missing, too large, not UTF-8 or not JSON is a typed error with line and column. */
+/** Reads one JSON file. A file that is missing, too large, not UTF-8 or not JSON is a typed error that says where. */
 export async function readJson(path: string, options: ReadJsonOptions = {}): Promise<unknown> {
   checkOptions("readJson", options, ["limit"]);
   const { limit = DEFAULT_LIMIT } = options;
@@ -30,6 +32,9 @@ export async function readLimited(path: string, limit: number): Promise<Uint8Arr
 
 /** Parses UTF-8 JSON that came from `file`. */
 export function parseJson(bytes: Uint8Array, file: string): unknown {
+  if (isNestedDeeper(bytes, DEEPEST)) {
+    throw new CheckpointError({ code: "too_large", file, message: `is nested deeper than ${DEEPEST} levels.` });
+  }
   const text = decodeUtf8(bytes, file);
   try {
     return JSON.parse(text);
@@ -49,9 +54,9 @@ export function decodeUtf8(bytes: Uint8Array, file: string): string {
 
 function reasonOf(cause: unknown, text: string): string {
   if (text.trim() === "") return "it is empty.";
-  const position = /at position (\d+)/.exec(String(cause))?.[1];
-  if (position === undefined) return "it ends too early.";
+  const { message } = cause as SyntaxError;
+  const position = /at position (\d+)/.exec(message)?.[1];
+  if (position === undefined) return `${message}.`; // names the place by the text around it
   const before = text.slice(0, Number(position)).split("\n");
-  const found = JSON.stringify(text.slice(Number(position), Number(position) + 12));
-  return `unexpected ${found} in line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}.`;
+  return `${message} (line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}).`;
 }

@@ -8,7 +8,7 @@
  */
 import { type CheckpointErrorCode, type Problem, shorten, throwIfAny } from "./checkpoint-error.ts";
 import { byteLengthOf, type DataType, dataTypeOf, dataTypes, safetensorsNames } from "./data-type.ts";
-import { duplicateKeys } from "./json-keys.ts";
+import { duplicateKeys } from "./json-structure.ts";
 import { decodeUtf8, parseJson } from "./read-json.ts";
 
 export interface HeaderEntry {

@@ -40,8 +40,8 @@ export function layOut<T extends Described>(
     const size = sizeOf(name, dtype, shape, names, (code, message) => problems.push({ code, file, entry: name, message }));
     names.add(name);
     sizes.push(size);
-    const data_offsets = [end, (end += size)];
-    entries.push([name, { dtype: dataTypes[dtype]?.safetensors, shape, data_offsets }]);
+    entries.push([name, { dtype: dataTypes[dtype]?.safetensors, shape, data_offsets: [end, end + size] }]);
+    end += size;
   }
   throwIfAny(problems);
   const prefix = encodeHeader(entries, alignment);

@@ -1,0 +1,17 @@
+import * as checkpoint from "@waggle/checkpoint";
+import { expect, test } from "vitest";
+
+test("exports", () => {
+  expect(Object.keys(checkpoint).sort()).toMatchInlineSnapshot(`
+    [
+      "CheckpointError",
+      "HubError",
+      "WeightCache",
+      "openCheckpoint",
+      "openSafetensors",
+      "readJson",
+      "resolveModel",
+      "writeSafetensors",
+    ]
+  `);
+});
