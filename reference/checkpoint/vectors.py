@@ -18,8 +18,7 @@ META = {"torch": torch.__version__.split("+")[0], "made by": "reference/checkpoi
 
 def all_types() -> None:
     values = torch.arange(6).reshape(2, 3)
-    types = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8"]
-    types += ["uint64", "uint32", "uint16", "uint8", "bool"]
+    types = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int8", "uint8", "bool"]
     tensors = {f"t.{name}": values.to(getattr(torch, name)) for name in types}
     tensors |= {"scalar": torch.tensor(2.5), "empty": torch.zeros(0, 4), "ä.日本.🐝": torch.ones(1), "0": torch.ones(1)}
     save_file(tensors, OUT / "all-types.safetensors", META)
@@ -40,10 +39,6 @@ def conversions() -> None:
         "float16": torch.arange(-32768, 32768, 7).to(torch.int16).view(torch.float16),
         "bfloat16": torch.arange(-32768, 32768, 7).to(torch.int16).view(torch.bfloat16),
         "int32": torch.randint(-(2**31), 2**31 - 1, (64,), dtype=torch.int32),
-        "uint32": torch.tensor([0, 2**24 + 1, 2**31 + 129, 2**32 - 1]).to(torch.uint32),
-        "uint64": torch.tensor([0, 2**24 + 1, -1, -(2**63), -(2**63) + 2**39 + 1, 2**63 - 1]).view(torch.uint64),
-        "int16": torch.tensor([-32768, -1, 0, 32767]).to(torch.int16),
-        "uint16": torch.tensor([0, 1, 40000, 65535]).to(torch.uint16),
         "int8": torch.tensor([-128, -1, 0, 127]).to(torch.int8),
         "uint8": torch.tensor([0, 1, 200, 255]).to(torch.uint8),
         "bool": torch.tensor([True, False]),

@@ -1,22 +1,9 @@
 /**
- * Element types of stored tensors: our name, the name safetensors uses, and the bytes of one element.
+ * Element types of stored tensors, the same that @waggle/graph computes with: our name, the name safetensors uses, and the bytes of one element.
  * The order is the reference writer's: it sorts a file by element size from the largest down, and within
  * one size in its own order of types, so that every tensor lies aligned to its elements.
  */
-export type DataType =
-  | "uint64"
-  | "int64"
-  | "float64"
-  | "float32"
-  | "uint32"
-  | "int32"
-  | "bfloat16"
-  | "float16"
-  | "uint16"
-  | "int16"
-  | "int8"
-  | "uint8"
-  | "bool";
+export type DataType = "int64" | "float64" | "float32" | "int32" | "bfloat16" | "float16" | "int8" | "uint8" | "bool";
 
 interface DataTypeInfo {
   readonly safetensors: string;
@@ -25,16 +12,12 @@ interface DataTypeInfo {
 
 /** Total: a new data type without its storage does not compile. */
 export const dataTypes: { readonly [Type in DataType]: DataTypeInfo } = {
-  uint64: { safetensors: "U64", bytes: 8 },
   int64: { safetensors: "I64", bytes: 8 },
   float64: { safetensors: "F64", bytes: 8 },
   float32: { safetensors: "F32", bytes: 4 },
-  uint32: { safetensors: "U32", bytes: 4 },
   int32: { safetensors: "I32", bytes: 4 },
   bfloat16: { safetensors: "BF16", bytes: 2 },
   float16: { safetensors: "F16", bytes: 2 },
-  uint16: { safetensors: "U16", bytes: 2 },
-  int16: { safetensors: "I16", bytes: 2 },
   int8: { safetensors: "I8", bytes: 1 },
   uint8: { safetensors: "U8", bytes: 1 },
   bool: { safetensors: "BOOL", bytes: 1 },

@@ -20,12 +20,8 @@ const conversions: { readonly [Type in DataType]: Convert } = {
   bfloat16: widenBrain,
   float32: (bytes, into) => into.set(view(Float32Array, bytes)),
   float64: (bytes, into) => into.set(view(Float64Array, bytes)),
-  int64: (bytes, into) => roundLong(view(Int32Array, bytes), view(BigInt64Array, bytes), into),
-  uint64: (bytes, into) => roundLong(view(Uint32Array, bytes), view(BigUint64Array, bytes), into),
+  int64: roundLong,
   int32: (bytes, into) => into.set(view(Int32Array, bytes)),
-  uint32: (bytes, into) => into.set(view(Uint32Array, bytes)),
-  int16: (bytes, into) => into.set(view(Int16Array, bytes)),
-  uint16: (bytes, into) => into.set(view(Uint16Array, bytes)),
   int8: (bytes, into) => into.set(view(Int8Array, bytes)),
   uint8: (bytes, into) => into.set(bytes),
   bool: (bytes, into) => {
@@ -74,11 +70,13 @@ function widenedBits(half: number): number {
   return sign | ((leading + 103) << 23) | ((fraction << (23 - leading)) & 0x7fffff);
 }
 
-/** 64-bit integers pass through float64, which must not round before float32 does. `halves` is low, high, low, high … */
-function roundLong(halves: Int32Array | Uint32Array, whole: BigInt64Array | BigUint64Array, into: Float32Array): void {
+/** 64-bit integers pass through float64, which must not round before float32 does. */
+function roundLong(bytes: Uint8Array, into: Float32Array): void {
+  const whole = view(BigInt64Array, bytes);
+  const halves = view(Int32Array, bytes); // low, high, low, high …
   for (let index = 0; index < whole.length; index++) {
     const high = halves[2 * index + 1] as number;
-    const exact = high >= -(2 ** 20) && high < 2 ** 20; // |value| ≤ 2^52: two additions that do not round
+    const exact = high >= -(2 ** 20) && high < 2 ** 20; // |value| ≤ 2^52: neither product nor sum rounds
     into[index] = exact ? high * 2 ** 32 + ((halves[2 * index] as number) >>> 0) : Number(sticky(whole[index] as bigint));
   }
 }

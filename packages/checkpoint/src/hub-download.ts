@@ -14,7 +14,7 @@ import { HubError } from "./hub-error.ts";
 
 // Tries in a row that bring nothing new before we give up.
 const FRUITLESS_TRIES = 5;
-const FIRST_PAUSE_MS = 200;
+const FIRST_PAUSE_MS = 100;
 const STALLED_MS = 60_000;
 
 type OnBytes = (loaded: number) => void;

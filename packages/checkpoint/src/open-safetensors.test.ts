@@ -11,23 +11,7 @@ describe("a file that safetensors wrote", () => {
     const { tensors, metadata } = await openSafetensors(join(vectors, "all-types.safetensors"));
     expect(metadata).toMatchObject({ "made by": "reference/checkpoint/vectors.py" });
     const types = [...tensors.keys()].filter((name) => name.startsWith("t.")).map((name) => name.slice(2));
-    expect(types.sort()).toEqual(
-      [
-        "bfloat16",
-        "bool",
-        "float16",
-        "float32",
-        "float64",
-        "int16",
-        "int32",
-        "int64",
-        "int8",
-        "uint16",
-        "uint32",
-        "uint64",
-        "uint8",
-      ].sort(),
-    );
+    expect(types.sort()).toEqual(["bfloat16", "bool", "float16", "float32", "float64", "int32", "int64", "int8", "uint8"]);
     for (const type of types) {
       const entry = tensors.get(`t.${type}`);
       expect([entry?.dtype, entry?.shape]).toEqual([type, [2, 3]]);
@@ -192,14 +176,14 @@ describe("a broken file is a typed error", () => {
     expect(error.message.replace(file, "model.safetensors")).toMatchInlineSnapshot(`
       "model.safetensors: 4 problems:
         b.weight: F32 [5] needs 20 bytes, data_offsets hold 16.
-        c.weight: dtype "F8_E4M3" is unknown. Known: U64, I64, F64, F32, U32, I32, BF16, F16, U16, I16, I8, U8, BOOL.
+        c.weight: dtype "F8_E4M3" is unknown. Known: I64, F64, F32, I32, BF16, F16, I8, U8, BOOL.
         d.bias: is a number, expected { dtype, shape, data_offsets }.
         b.weight: bytes 8–24 overlap a.weight (0–16)."
     `);
   });
 
   test("unknown options are refused", async () => {
-    const options = { singal: undefined };
+    const options = { singal: undefined } as object;
     expect(await rejection(openSafetensors("x", options))).toMatchObject({ code: "invalid_option" });
   });
 });
