@@ -1,1 +1,12 @@
-export {};
+export { type DataType, dataTypes, type TypedArray } from "./data-type.ts";
+export { type Dim, dimAdd, dimEquals, dimMul, dimSub, formatShape, type Shape, type SymbolicDim, symbol } from "./dim.ts";
+export type { OnnxNode, Target } from "./emitter.ts";
+export { type GraphDefinition, type LoweredGraph, lower } from "./lower.ts";
+export { describeOps, type OpName } from "./op-table.ts";
+export { LOWEST } from "./ops/composites.ts";
+export { ops } from "./ops.ts";
+export { type ExternalData, OPSET, type Place, serialize } from "./serialize.ts";
+export { GraphError, ShapeError } from "./shape-error.ts";
+export { shapeOf } from "./shape-of.ts";
+export { constant, input, type TensorType, Value, Weight, type WeightSource } from "./value.ts";
+export { writeOnnx, type WriteOnnxOptions } from "./write-onnx.ts";

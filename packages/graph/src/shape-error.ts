@@ -1,0 +1,11 @@
+/** A graph that does not fit together, told when it is written: which operator, what it expected, what it got. */
+export class ShapeError extends Error {
+  override readonly name = "ShapeError";
+  readonly code = "shape";
+}
+
+/** A graph that cannot be lowered, differentiated or written: which operator and why. */
+export class GraphError extends Error {
+  override readonly name = "GraphError";
+  readonly code = "graph";
+}
