@@ -1,1 +1,11 @@
-export {};
+export { type AnyresGrid, type AnyresLayout, anyresLayout } from "./anyres.ts";
+export { type DecodeOptions, decodeImage } from "./decode.ts";
+export type { FilterName } from "./filters.ts";
+export { ImageError, type ImageErrorCode } from "./image-error.ts";
+export { type ImageInput, type ImageSource, image } from "./image-input.ts";
+export type { Box, Size } from "./pass.ts";
+export { type Picture, picture } from "./picture.ts";
+export { imageProcessor } from "./preprocessor-config.ts";
+export { anyresProcessor, clipProcessor, exactProcessor, padProcessor, type ValueOptions } from "./presets.ts";
+export type { Channels, ImageProcessor, ProcessedPictures, ProcessorSettings } from "./processor.ts";
+export type { ResizeRule } from "./sizes.ts";
