@@ -1,1 +1,11 @@
-export {};
+export { type CausalCacheOptions, causalCache } from "./causal-cache.ts";
+export { limits } from "./config-fields.ts";
+export type { DecoderConfig, LlamaConfig } from "./decoder-config.ts";
+export { decoderGraph } from "./decoder-graph.ts";
+export type { AttendOptions, KeyValueCache } from "./key-value-cache.ts";
+export type { LanguageModel } from "./language-model.ts";
+export { Llama, llama } from "./llama.ts";
+export { type MistralConfig, mistral } from "./mistral.ts";
+export { tinyLlama, vicuna7b, vicuna13b } from "./presets.ts";
+export { type Qwen2Config, qwen2 } from "./qwen2.ts";
+export type { RopeParameters } from "./rope.ts";

@@ -1,1 +1,16 @@
-export {};
+export { type ActivationName, activation, activationNames } from "./activation.ts";
+export { computedSource } from "./computed-source.ts";
+export { ConfigError, type ConfigProblem, checkOptions, parseConfig, type Schema } from "./config-error.ts";
+export { type Layer, ModuleDict, ModuleList, Sequential } from "./containers.ts";
+export { Conv2d, type Conv2dOptions, type Pair } from "./conv2d.ts";
+export { Embedding, type EmbeddingOptions } from "./embedding.ts";
+export { constantInit, type Init, normal, ones, truncatedNormal, uniform, xavierUniform, zeros } from "./init.ts";
+export { initialize } from "./initialize.ts";
+export { Linear, type LinearOptions } from "./linear.ts";
+export { type LoadOptions, loadStateDict, type StateDict } from "./load-state-dict.ts";
+export { type Child, Module } from "./module.ts";
+export { LayerNorm, type LayerNormOptions, RMSNorm, type RMSNormOptions } from "./norms.ts";
+export { Parameter, type ParameterOptions } from "./parameter.ts";
+export { type Random, random } from "./random.ts";
+export { replaceModules } from "./replace-modules.ts";
+export { type Mismatch, StateDictError } from "./state-dict-error.ts";

@@ -1,1 +1,2 @@
-export {};
+export { linear, type MlpOptions, MlpProjector, mlp, originalMlpKey } from "./mlp.ts";
+export type { Grid, Projector, ProjectorFactory } from "./projector.ts";
