@@ -59,7 +59,10 @@ export function dimMul(a: Dim, b: Dim): Dim {
   const product = new Map<string, number>();
   for (const [namesA, factorA] of termsOf(a)) {
     for (const [namesB, factorB] of termsOf(b)) {
-      const names = [...namesA.split("*"), ...namesB.split("*")].filter((name) => name !== "").sort().join("*");
+      const names = [...namesA.split("*"), ...namesB.split("*")]
+        .filter((name) => name !== "")
+        .sort()
+        .join("*");
       product.set(names, (product.get(names) ?? 0) + factorA * factorB);
     }
   }

@@ -64,8 +64,8 @@ export class Emitter {
   }
 
   #write(value: Value): void {
-    if (value.node !== null) return this.#writeNode(value.node);
-    if (value instanceof ConstantValue) this.#names.set(value, this.constant(value));
+    if (value.node !== null) this.#bind(value.node, this.#results(value.node));
+    else if (value instanceof ConstantValue) this.#names.set(value, this.constant(value));
     else if (value instanceof Weight) this.#names.set(value, this.#weight(value));
     else {
       const what = value instanceof InputValue ? `input "${value.name}" ${formatShape(value.shape)}` : "a value without a node";
@@ -73,26 +73,26 @@ export class Emitter {
     }
   }
 
-  #writeNode(node: Node): void {
+  #results(node: Node): readonly string[] {
     const folded = foldConstants(node);
-    if (folded !== null) return this.#bind(node, [this.constant(folded)]);
+    if (folded !== null) return [this.constant(folded)];
     const rule = node.rule.lower;
     const typed = node as TypedNode<never>;
     const inputs = node.inputs.map((input) => this.lower(input));
-    if ("onnx" in rule) {
-      return this.#bind(node, this.node(rule.onnx, inputs, rule.attributes?.(typed.attributes, typed) ?? {}, { outputs: node.outputs.length }));
-    }
-    if ("emit" in rule) return this.#bind(node, rule.emit(this, inputs, typed));
+    if ("onnx" in rule)
+      return this.node(rule.onnx, inputs, rule.attributes?.(typed.attributes, typed) ?? {}, { outputs: node.outputs.length });
+    if ("emit" in rule) return rule.emit(this, inputs, typed);
     const fused = this.target === "onnxruntime" ? (rule.fused?.(this, inputs, typed) ?? null) : null;
-    if (fused !== null) return this.#bind(node, fused);
+    if (fused !== null) return fused;
     const expanded = rule.portable(node.inputs, typed.attributes);
-    this.#bind(node, (expanded instanceof Value ? [expanded] : expanded).map((result) => this.lower(result)));
+    return (expanded instanceof Value ? [expanded] : expanded).map((result) => this.lower(result));
   }
 
   #bind(node: Node, names: readonly string[]): void {
     node.outputs.forEach((output, i) => {
       const name = names[i];
-      if (name === undefined) throw new GraphError(`${node.op}: its lowering wrote ${names.length} results, its shape rule has ${node.outputs.length}.`);
+      if (name === undefined)
+        throw new GraphError(`${node.op}: its lowering wrote ${names.length} results, its shape rule has ${node.outputs.length}.`);
       this.#names.set(output, name);
     });
   }
@@ -179,18 +179,21 @@ export class Emitter {
     return typeof dim === "number" ? this.scalar(dim, "int64") : this.#one("Squeeze", [this.#sizeVector(dim), this.int64([0])]);
   }
 
-  /** What Reshape takes: 0 copies an axis, -1 leaves one to be inferred; only then is anything computed. */
-  reshapeTarget(from: Shape, to: Shape): string {
+  /** Reshape: an open axis is copied or inferred where ONNX can say so; only otherwise is its size computed. */
+  reshape(x: string, from: Shape, to: Shape): readonly string[] {
     const sizes = to.map((dim, axis) => (typeof dim === "number" ? dim : dimEquals(dim, from[axis] ?? -1) ? 0 : -1));
-    const copiesEmpty = to.some((dim, axis) => dim === 0 && from[axis] !== 0);
-    const plain = !copiesEmpty && sizes.filter((size) => size === -1).length <= 1 && !(sizes.includes(-1) && to.includes(0));
-    // With an inferred axis, a copied axis of size 0 at run time would be ambiguous; open sizes may be 0 (an empty past).
-    return plain && !(sizes.includes(-1) && sizes.includes(0)) ? this.int64(sizes) : this.shape(to);
+    // An inferred axis beside one of size 0 is ambiguous, and an open size may be 0 when the graph runs (an empty past).
+    const inferred = sizes.filter((size) => size === -1).length;
+    const plain = !to.includes(0) && (inferred === 0 || (inferred === 1 && !sizes.includes(0)));
+    return plain ? this.node("Reshape", [x, this.int64(sizes)]) : this.node("Reshape", [x, this.shape(to)], { allowzero: int(1) });
   }
 
   #sizeVector(dim: SymbolicDim): string {
     const terms = [...dim.terms].map(([names, factor]) => {
-      const parts = names.split("*").filter((name) => name !== "").map((name) => this.#symbol(name));
+      const parts = names
+        .split("*")
+        .filter((name) => name !== "")
+        .map((name) => this.#symbol(name));
       if (factor !== 1 || parts.length === 0) parts.push(this.int64([factor]));
       return parts.reduce((a, b) => this.#one("Mul", [a, b]));
     });
@@ -200,7 +203,9 @@ export class Emitter {
   #symbol(name: string): string {
     const source = this.#symbols.get(name);
     if (source === undefined) {
-      throw new GraphError(`lower: no input of the graph has the open dimension ${name} as an axis of its own; known are ${[...this.#symbols.keys()].join(", ") || "none"}.`);
+      throw new GraphError(
+        `lower: no input of the graph has the open dimension ${name} as an axis of its own; known are ${[...this.#symbols.keys()].join(", ") || "none"}.`,
+      );
     }
     return this.#one("Shape", [source.input], { start: int(source.axis), end: int(source.axis + 1) });
   }

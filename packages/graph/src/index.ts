@@ -9,4 +9,4 @@ export { type ExternalData, OPSET, type Place, serialize } from "./serialize.ts"
 export { GraphError, ShapeError } from "./shape-error.ts";
 export { shapeOf } from "./shape-of.ts";
 export { constant, input, type TensorType, Value, Weight, type WeightSource } from "./value.ts";
-export { writeOnnx, type WriteOnnxOptions } from "./write-onnx.ts";
+export { type WriteOnnxOptions, writeOnnx } from "./write-onnx.ts";

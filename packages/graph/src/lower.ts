@@ -36,23 +36,35 @@ export function lower(graph: GraphDefinition, target: Target): LoweredGraph {
   const both = outputs.find(([name]) => name in graph.inputs);
   if (both !== undefined) throw new GraphError(`lower: "${both[0]}" names an input and an output; give them different names.`);
   for (const { name, value } of inputs) {
-    if (value.node !== null) throw new GraphError(`lower: input "${name}" ${formatShape(value.shape)} is computed by ${value.node.op}; inputs are made with input().`);
+    if (value.node !== null)
+      throw new GraphError(
+        `lower: input "${name}" ${formatShape(value.shape)} is computed by ${value.node.op}; inputs are made with input().`,
+      );
   }
-  const emitter = new Emitter(target, inputs, outputs.map(([name]) => name));
+  const emitter = new Emitter(
+    target,
+    inputs,
+    outputs.map(([name]) => name),
+  );
   const wanted = outputs.map(([name, value]) => ({ name, value, inner: emitter.lower(value) }));
+  const nodes = nameOutputs(emitter.nodes, wanted);
+  const used = new Set(nodes.flatMap((node) => node.inputs));
   return {
     name: graph.name ?? "graph",
     target,
     inputs: inputs.map(({ name, value }) => ({ name, dtype: value.dtype, shape: value.shape })),
     outputs: wanted.map(({ name, value }) => ({ name, dtype: value.dtype, shape: value.shape })),
-    nodes: nameOutputs(emitter.nodes, wanted),
-    constants: [...emitter.constants].map(([name, value]) => ({ name, value })),
+    nodes,
+    constants: [...emitter.constants].filter(([name]) => used.has(name)).map(([name, value]) => ({ name, value })),
     weights: [...emitter.weights].map(([name, weight]) => ({ name, weight })),
   };
 }
 
 /** Gives results their public names: a node's result is renamed, anything else goes through an Identity. */
-function nameOutputs(nodes: readonly OnnxNode[], wanted: readonly { readonly name: string; readonly inner: string }[]): readonly OnnxNode[] {
+function nameOutputs(
+  nodes: readonly OnnxNode[],
+  wanted: readonly { readonly name: string; readonly inner: string }[],
+): readonly OnnxNode[] {
   const made = new Set(nodes.flatMap((node) => node.outputs));
   const renamed = new Map<string, string>();
   const copies: OnnxNode[] = [];

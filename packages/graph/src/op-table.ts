@@ -15,7 +15,11 @@ export type OpName = keyof OpAttributes;
 export const opTable: Rules<OpAttributes> = { ...elementwiseRules, ...movementRules, ...linearAlgebraRules, ...compositeRules };
 
 /** One line per operator, for the compatibility table in the documents. */
-export function describeOps(): readonly { readonly op: string; readonly gradient: "yes" | "none" | "pending"; readonly lowering: "direct" | "composite" | "fused" }[] {
+export function describeOps(): readonly {
+  readonly op: string;
+  readonly gradient: "yes" | "none" | "pending";
+  readonly lowering: "direct" | "composite" | "fused";
+}[] {
   return Object.entries(opTable as unknown as Readonly<Record<string, OpRule<never>>>).map(([op, { gradient, lower }]) => ({
     op,
     gradient: gradient === "pending" ? "pending" : gradient === "nonDifferentiable" ? "none" : "yes",

@@ -1,8 +1,8 @@
 /** From lowered nodes to the bytes of an ONNX ModelProto. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import {
-  AttributeProto_AttributeType,
   type AttributeProto,
+  AttributeProto_AttributeType,
   AttributeProtoSchema,
   ModelProtoSchema,
   type NodeProto,
@@ -16,7 +16,7 @@ import {
 import { type DataType, dataTypes } from "./data-type.ts";
 import type { OnnxNode } from "./emitter.ts";
 import type { LoweredGraph, NamedType } from "./lower.ts";
-import { type OnnxAttribute, int } from "./onnx-attributes.ts";
+import { int, type OnnxAttribute } from "./onnx-attributes.ts";
 import { GraphError } from "./shape-error.ts";
 import type { Weight } from "./value.ts";
 
@@ -49,17 +49,33 @@ export function serialize(graph: LoweredGraph, place: Place): Uint8Array<ArrayBu
   const model = create(ModelProtoSchema, {
     irVersion: IR_VERSION,
     producerName: "waggle",
-    opsetImport: [{ domain: "", version: BigInt(OPSET) }, ...(nodes.some((node) => node.domain !== "") ? [{ domain: "com.microsoft", version: 1n }] : [])],
-    graph: { name: graph.name, node: nodes.map(nodeProto), initializer, input: graph.inputs.map(valueInfo), output: graph.outputs.map(valueInfo) },
+    opsetImport: [
+      { domain: "", version: BigInt(OPSET) },
+      ...(nodes.some((node) => node.domain !== "") ? [{ domain: "com.microsoft", version: 1n }] : []),
+    ],
+    graph: {
+      name: graph.name,
+      node: nodes.map(nodeProto),
+      initializer,
+      input: graph.inputs.map(valueInfo),
+      output: graph.outputs.map(valueInfo),
+    },
   });
   return toBinary(ModelProtoSchema, model);
 }
 
 /** Weights stored in another type are cast; where only rows are gathered, the rows are cast instead of the table. */
 function castStored(nodes: readonly OnnxNode[], name: string, to: DataType): readonly OnnxNode[] {
-  const cast = (from: string, result: string): OnnxNode => ({ op: "Cast", domain: "", inputs: [from], outputs: [result], attributes: { to: int(dataTypes[to].onnx) } });
+  const cast = (from: string, result: string): OnnxNode => ({
+    op: "Cast",
+    domain: "",
+    inputs: [from],
+    outputs: [result],
+    attributes: { to: int(dataTypes[to].onnx) },
+  });
   const users = nodes.filter((node) => node.inputs.includes(name));
-  if (!users.every((node) => node.op === "Gather" && node.inputs[0] === name && node.inputs[1] !== name)) return [cast(`${name}.stored`, name), ...nodes];
+  if (!users.every((node) => node.op === "Gather" && node.inputs[0] === name && node.inputs[1] !== name))
+    return [cast(`${name}.stored`, name), ...nodes];
   return nodes.flatMap((node) => {
     if (!users.includes(node)) return [node];
     const [rows = ""] = node.outputs;
@@ -93,13 +109,18 @@ function nodeProto(node: OnnxNode): NodeProto {
 function attributeProto(name: string, attribute: OnnxAttribute): AttributeProto {
   if ("int" in attribute) return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INT, i: BigInt(attribute.int) });
   if ("float" in attribute) return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.FLOAT, f: attribute.float });
-  if ("ints" in attribute) return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INTS, ints: attribute.ints.map(BigInt) });
+  if ("ints" in attribute)
+    return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INTS, ints: attribute.ints.map(BigInt) });
   return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.STRING, s: new TextEncoder().encode(attribute.string) });
 }
 
 function valueInfo({ name, dtype, shape }: NamedType): ValueInfoProto {
   const dim = shape.map((size) => ({
-    value: typeof size === "number" ? { case: "dimValue" as const, value: BigInt(size) } : { case: "dimParam" as const, value: size.toString() },
+    value:
+      typeof size === "number" ? { case: "dimValue" as const, value: BigInt(size) } : { case: "dimParam" as const, value: size.toString() },
   }));
-  return create(ValueInfoProtoSchema, { name, type: { value: { case: "tensorType", value: { elemType: dataTypes[dtype].onnx, shape: { dim } } } } });
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: { value: { case: "tensorType", value: { elemType: dataTypes[dtype].onnx, shape: { dim } } } },
+  });
 }

@@ -1,8 +1,8 @@
 /** Writes a graph as `model.onnx` with its weights in `model.onnx_data` beside it: streamed, any size, renamed when whole. */
 import { open, rename, rm, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { lower, type GraphDefinition } from "./lower.ts";
 import type { Target } from "./emitter.ts";
+import { type GraphDefinition, lower } from "./lower.ts";
 import { type ExternalData, serialize } from "./serialize.ts";
 import { GraphError } from "./shape-error.ts";
 
@@ -13,10 +13,17 @@ export interface WriteOnnxOptions {
 }
 
 /** @throws GraphError when a weight has no source; nothing is left behind then, nor after an abort. */
-export async function writeOnnx(graph: GraphDefinition, path: string, { target = "portable", signal, onProgress }: WriteOnnxOptions = {}): Promise<void> {
+export async function writeOnnx(
+  graph: GraphDefinition,
+  path: string,
+  { target = "portable", signal, onProgress }: WriteOnnxOptions = {},
+): Promise<void> {
   const lowered = lower(graph, target);
   const empty = lowered.weights.filter(({ weight }) => weight.source === null).map(({ name }) => name);
-  if (empty.length > 0) throw new GraphError(`writeOnnx: ${empty.length} weights have no source: ${empty.slice(0, 8).join(", ")}. Load or initialise the module first.`);
+  if (empty.length > 0)
+    throw new GraphError(
+      `writeOnnx: ${empty.length} weights have no source: ${empty.slice(0, 8).join(", ")}. Load or initialise the module first.`,
+    );
   const data = `${path}_data`;
   const suffix = `.${process.pid}.tmp`;
   try {
@@ -36,7 +43,10 @@ export async function writeOnnx(graph: GraphDefinition, path: string, { target =
     } finally {
       await file.close();
     }
-    await writeFile(path + suffix, serialize(lowered, (_, name) => places.get(name) ?? new Uint8Array()));
+    await writeFile(
+      path + suffix,
+      serialize(lowered, (_, name) => places.get(name) ?? new Uint8Array()),
+    );
     await rename(data + suffix, data);
     await rename(path + suffix, path);
   } finally {

@@ -37,7 +37,9 @@ function normShape(op: string): (inputs: readonly Value[]) => readonly TensorTyp
     const from = m.operand(op, x);
     for (const weight of affine) {
       if (weight.shape.length !== 1 || !dimEquals(weight.shape[0] ?? 0, from.shape.at(-1) ?? 0)) {
-        throw new ShapeError(`${op}: expected a scale and bias of the last axis of ${formatShape(from.shape)}, got ${formatShape(weight.shape)}.`);
+        throw new ShapeError(
+          `${op}: expected a scale and bias of the last axis of ${formatShape(from.shape)}, got ${formatShape(weight.shape)}.`,
+        );
       }
     }
     return [from];
@@ -51,9 +53,12 @@ export const compositeRules: Rules<CompositeAttributes> = {
     shape: ([x, weight, bias]) => {
       const [from, w] = [m.operand("Linear", x), m.operand("Linear", weight)];
       if (w.shape.length !== 2 || !dimEquals(w.shape[1] ?? 0, from.shape.at(-1) ?? 0)) {
-        throw new ShapeError(`Linear: x ${formatShape(from.shape)} ends in ${from.shape.at(-1)}, the weight [out, in] is ${formatShape(w.shape)}.`);
+        throw new ShapeError(
+          `Linear: x ${formatShape(from.shape)} ends in ${from.shape.at(-1)}, the weight [out, in] is ${formatShape(w.shape)}.`,
+        );
       }
-      if (bias !== undefined && !dimEquals(bias.shape[0] ?? 0, w.shape[0] ?? 0)) throw new ShapeError(`Linear: expected a bias of ${w.shape[0]}, got ${formatShape(bias.shape)}.`);
+      if (bias !== undefined && !dimEquals(bias.shape[0] ?? 0, w.shape[0] ?? 0))
+        throw new ShapeError(`Linear: expected a bias of ${w.shape[0]}, got ${formatShape(bias.shape)}.`);
       return [{ dtype: from.dtype, shape: [...from.shape.slice(0, -1), w.shape[0] ?? 0] }];
     },
     gradient: pending,
@@ -77,7 +82,10 @@ export const compositeRules: Rules<CompositeAttributes> = {
   LayerNorm: {
     shape: normShape("LayerNorm"),
     gradient: pending,
-    lower: { emit: (emitter, inputs, { attributes: { epsilon } }) => emitter.node("LayerNormalization", inputs, { axis: int(-1), epsilon: float(epsilon) }) },
+    lower: {
+      emit: (emitter, inputs, { attributes: { epsilon } }) =>
+        emitter.node("LayerNormalization", inputs, { axis: int(-1), epsilon: float(epsilon) }),
+    },
   },
   RmsNorm: {
     shape: normShape("RmsNorm"),
@@ -88,7 +96,8 @@ export const compositeRules: Rules<CompositeAttributes> = {
         const mean = l.reduceMean(e.mul(x, x), { axes: [-1], keepDims: true });
         return e.mul(e.div(x, e.sqrt(e.add(mean, epsilon))), picked(inputs, 1));
       },
-      fused: (emitter, inputs, { attributes: { epsilon } }) => emitter.node("SimplifiedLayerNormalization", inputs, { axis: int(-1), epsilon: float(epsilon) }),
+      fused: (emitter, inputs, { attributes: { epsilon } }) =>
+        emitter.node("SimplifiedLayerNormalization", inputs, { axis: int(-1), epsilon: float(epsilon) }),
     },
   },
   Gelu: {
@@ -103,7 +112,8 @@ export const compositeRules: Rules<CompositeAttributes> = {
             : e.tanh(e.mul(e.add(x, e.mul(e.mul(e.mul(x, x), x), 0.044715)), Math.sqrt(2 / Math.PI)));
         return e.mul(e.mul(x, 0.5), e.add(inner, 1));
       },
-      fused: (emitter, inputs, { attributes: { approximate } }) => (approximate === "none" ? emitter.node("Gelu", inputs, {}, { domain: "com.microsoft" }) : null),
+      fused: (emitter, inputs, { attributes: { approximate } }) =>
+        approximate === "none" ? emitter.node("Gelu", inputs, {}, { domain: "com.microsoft" }) : null,
     },
   },
   QuickGelu: {
@@ -111,7 +121,8 @@ export const compositeRules: Rules<CompositeAttributes> = {
     gradient: pending,
     lower: {
       portable: (inputs, { alpha }) => e.mul(picked(inputs, 0), e.sigmoid(e.mul(picked(inputs, 0), alpha))),
-      fused: (emitter, inputs, { attributes: { alpha } }) => emitter.node("QuickGelu", inputs, { alpha: float(alpha) }, { domain: "com.microsoft" }),
+      fused: (emitter, inputs, { attributes: { alpha } }) =>
+        emitter.node("QuickGelu", inputs, { alpha: float(alpha) }, { domain: "com.microsoft" }),
     },
   },
   RotaryEmbedding: {
@@ -120,7 +131,9 @@ export const compositeRules: Rules<CompositeAttributes> = {
       const half = Number(from.shape.at(-1)) / 2;
       for (const table of [cos, sin]) {
         if (table?.shape.length !== 3 || table.shape[2] !== half) {
-          throw new ShapeError(`RotaryEmbedding: expected cos and sin [B, S, ${half}] for x [B, H, S, D] = ${formatShape(from.shape)}, got ${formatShape(table?.shape ?? [])}.`);
+          throw new ShapeError(
+            `RotaryEmbedding: expected cos and sin [B, S, ${half}] for x [B, H, S, D] = ${formatShape(from.shape)}, got ${formatShape(table?.shape ?? [])}.`,
+          );
         }
       }
       return [from];
@@ -261,7 +274,11 @@ export function attention(
   q: Value,
   k: Value,
   v: Value,
-  { scale = 1 / Math.sqrt(Number(q.shape.at(-1))), causal = false, mask = null }: { readonly scale?: number; readonly causal?: boolean; readonly mask?: Value | null } = {},
+  {
+    scale = 1 / Math.sqrt(Number(q.shape.at(-1))),
+    causal = false,
+    mask = null,
+  }: { readonly scale?: number; readonly causal?: boolean; readonly mask?: Value | null } = {},
 ): Value {
   return apply(compositeRules, "Attention", mask === null ? [q, k, v] : [q, k, v, mask], { scale, causal });
 }
@@ -270,4 +287,3 @@ export function attention(
 export function adaptiveAveragePool2d(x: Value, size: readonly [number, number]): Value {
   return apply(compositeRules, "AdaptiveAveragePool2d", [x], { size });
 }
-

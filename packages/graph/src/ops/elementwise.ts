@@ -1,9 +1,8 @@
 /** Operators that work element by element, with NumPy broadcasting. */
-import { type DataType, isFloat } from "../data-type.ts";
+import { type DataType, dataTypes, isFloat } from "../data-type.ts";
 import { type Dim, dimEquals, formatShape, type Shape } from "../dim.ts";
-import { apply, type Gradient, nonDifferentiable, type OpRule, pending, type Rules } from "../op-rule.ts";
-import { dataTypes } from "../data-type.ts";
 import { int } from "../onnx-attributes.ts";
+import { apply, type Gradient, nonDifferentiable, type OpRule, pending, type Rules } from "../op-rule.ts";
 import { ShapeError } from "../shape-error.ts";
 import { constant, Value } from "../value.ts";
 
@@ -11,10 +10,38 @@ type None = Readonly<Record<never, never>>;
 const none: None = {};
 
 export interface ElementwiseAttributes {
-  Neg: None; Abs: None; Exp: None; Log: None; Sqrt: None; Reciprocal: None; Sin: None; Cos: None; Tanh: None; Sigmoid: None; Erf: None; Relu: None;
-  Floor: None; Ceil: None; Round: None; Sign: None; Not: None; IsNaN: None;
-  Add: None; Sub: None; Mul: None; Div: None; Pow: None; Min: None; Max: None;
-  Equal: None; Less: None; LessOrEqual: None; Greater: None; GreaterOrEqual: None; And: None; Or: None;
+  Neg: None;
+  Abs: None;
+  Exp: None;
+  Log: None;
+  Sqrt: None;
+  Reciprocal: None;
+  Sin: None;
+  Cos: None;
+  Tanh: None;
+  Sigmoid: None;
+  Erf: None;
+  Relu: None;
+  Floor: None;
+  Ceil: None;
+  Round: None;
+  Sign: None;
+  Not: None;
+  IsNaN: None;
+  Add: None;
+  Sub: None;
+  Mul: None;
+  Div: None;
+  Pow: None;
+  Min: None;
+  Max: None;
+  Equal: None;
+  Less: None;
+  LessOrEqual: None;
+  Greater: None;
+  GreaterOrEqual: None;
+  And: None;
+  Or: None;
   Where: None;
   Cast: { readonly to: DataType };
 }
@@ -27,7 +54,8 @@ export function broadcast(op: string, shapes: readonly Shape[]): Shape {
     for (const shape of shapes) {
       const dim = shape[axis - rank + shape.length] ?? 1;
       if (dimEquals(dim, size) || dim === 1) continue;
-      if (size !== 1) throw new ShapeError(`${op}: shapes ${shapes.map(formatShape).join(" and ")} do not broadcast: ${size} against ${dim}.`);
+      if (size !== 1)
+        throw new ShapeError(`${op}: shapes ${shapes.map(formatShape).join(" and ")} do not broadcast: ${size} against ${dim}.`);
       size = dim;
     }
     return size;
@@ -49,7 +77,10 @@ function unary(gradient: Gradient<None>, onnx: string, accept: "float" | "number
     shape: ([x]) => {
       if (x === undefined) throw new ShapeError(`${onnx}: expected one operand.`);
       const right = accept === "bool" ? x.dtype === "bool" : accept === "float" ? isFloat(x.dtype) : x.dtype !== "bool";
-      if (!right) throw new ShapeError(`${onnx}: expected a ${accept === "number" ? "numeric" : accept} tensor, got ${x.dtype} ${formatShape(x.shape)}.`);
+      if (!right)
+        throw new ShapeError(
+          `${onnx}: expected a ${accept === "number" ? "numeric" : accept} tensor, got ${x.dtype} ${formatShape(x.shape)}.`,
+        );
       return [{ dtype: result ?? x.dtype, shape: x.shape }];
     },
     gradient,
@@ -64,7 +95,15 @@ function binary(gradient: Gradient<None>, onnx: string, operands: "number" | "bo
       if (operands !== "any" && (dtype === "bool") !== (operands === "bool")) {
         throw new ShapeError(`${onnx}: expected ${operands === "bool" ? "bool" : "numeric"} operands, got ${dtype}.`);
       }
-      return [{ dtype: result ?? dtype, shape: broadcast(onnx, inputs.map((x) => x.shape)) }];
+      return [
+        {
+          dtype: result ?? dtype,
+          shape: broadcast(
+            onnx,
+            inputs.map((x) => x.shape),
+          ),
+        },
+      ];
     },
     gradient,
     lower: { onnx },
@@ -130,10 +169,48 @@ export function operands(a: Operand, b: Operand): readonly [Value, Value] {
   return [constant(a), constant(b)];
 }
 
-type UnaryOp = "Neg" | "Abs" | "Exp" | "Log" | "Sqrt" | "Reciprocal" | "Sin" | "Cos" | "Tanh" | "Sigmoid" | "Erf" | "Relu" | "Floor" | "Ceil" | "Round" | "Sign" | "Not" | "IsNaN";
-type BinaryOp = "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" | "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "And" | "Or";
-const one = (op: UnaryOp) => (x: Value): Value => apply(elementwiseRules, op, [x], none);
-const two = (op: BinaryOp) => (a: Operand, b: Operand): Value => apply(elementwiseRules, op, operands(a, b), none);
+type UnaryOp =
+  | "Neg"
+  | "Abs"
+  | "Exp"
+  | "Log"
+  | "Sqrt"
+  | "Reciprocal"
+  | "Sin"
+  | "Cos"
+  | "Tanh"
+  | "Sigmoid"
+  | "Erf"
+  | "Relu"
+  | "Floor"
+  | "Ceil"
+  | "Round"
+  | "Sign"
+  | "Not"
+  | "IsNaN";
+type BinaryOp =
+  | "Add"
+  | "Sub"
+  | "Mul"
+  | "Div"
+  | "Pow"
+  | "Min"
+  | "Max"
+  | "Equal"
+  | "Less"
+  | "LessOrEqual"
+  | "Greater"
+  | "GreaterOrEqual"
+  | "And"
+  | "Or";
+const one =
+  (op: UnaryOp) =>
+  (x: Value): Value =>
+    apply(elementwiseRules, op, [x], none);
+const two =
+  (op: BinaryOp) =>
+  (a: Operand, b: Operand): Value =>
+    apply(elementwiseRules, op, operands(a, b), none);
 
 type Unary = (x: Value) => Value;
 type Binary = (a: Operand, b: Operand) => Value;
@@ -155,7 +232,7 @@ export const ceil: Unary = one("Ceil");
 export const round: Unary = one("Round");
 export const sign: Unary = one("Sign");
 export const not: Unary = one("Not");
-export const isNaN: Unary = one("IsNaN");
+export const isNan: Unary = one("IsNaN");
 export const add: Binary = two("Add");
 export const sub: Binary = two("Sub");
 export const mul: Binary = two("Mul");

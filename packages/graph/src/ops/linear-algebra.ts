@@ -26,7 +26,12 @@ export interface LinearAlgebraAttributes {
   AveragePool: Window;
   MaxPool: Window;
   GridSample: Readonly<Record<never, never>>;
-  Resize: { readonly size: Pair; readonly mode: "nearest" | "linear" | "cubic"; readonly alignCorners: boolean; readonly cubicCoefficient: number };
+  Resize: {
+    readonly size: Pair;
+    readonly mode: "nearest" | "linear" | "cubic";
+    readonly alignCorners: boolean;
+    readonly cubicCoefficient: number;
+  };
   ReduceSum: Reduction;
   ReduceMean: Reduction;
   ReduceMax: Reduction;
@@ -52,7 +57,11 @@ function pooled(op: string, x: Value | undefined, { kernel, strides, pads }: Win
   return [B, C, slid(op, H, kernel[0], strides[0], pads[0], pads[2]), slid(op, W, kernel[1], strides[1], pads[1], pads[3])];
 }
 
-const windowAttributes = ({ kernel, strides, pads }: Window): OnnxAttributes => ({ kernel_shape: ints(kernel), strides: ints(strides), pads: ints(pads) });
+const windowAttributes = ({ kernel, strides, pads }: Window): OnnxAttributes => ({
+  kernel_shape: ints(kernel),
+  strides: ints(strides),
+  pads: ints(pads),
+});
 
 function reduction(op: string): Rules<LinearAlgebraAttributes>["ReduceSum"] {
   return {
@@ -92,7 +101,12 @@ export const linearAlgebraRules: Rules<LinearAlgebraAttributes> = {
         const { transA, transB, alpha } = node.attributes;
         if (!transA && !transB && alpha === 1) return e.node("MatMul", [a, b]);
         if (e.target === "onnxruntime") {
-          return e.node("FusedMatMul", [a, b], { transA: int(transA), transB: int(transB), alpha: float(alpha) }, { domain: "com.microsoft" });
+          return e.node(
+            "FusedMatMul",
+            [a, b],
+            { transA: int(transA), transB: int(transB), alpha: float(alpha) },
+            { domain: "com.microsoft" },
+          );
         }
         const turn = (name: string, x: Value | undefined, on: boolean): string =>
           on ? (e.node("Transpose", [name], { perm: ints(lastTwo(operand("MatMul", x).shape.length)) })[0] ?? "") : name;
@@ -107,17 +121,26 @@ export const linearAlgebraRules: Rules<LinearAlgebraAttributes> = {
       const [B = 0, C, H, W] = input.shape;
       const [out, perGroup, kh, kw] = weight.shape;
       const bad = `Conv: ${formatShape(input.shape)} with weight ${formatShape(weight.shape)} in ${groups} group(s)`;
-      if (input.shape.length !== 4 || weight.shape.length !== 4) throw new ShapeError(`${bad}: expected [B, C, H, W] and [out, C/groups, kh, kw].`);
-      if (typeof C !== "number" || typeof perGroup !== "number" || C !== perGroup * groups) throw new ShapeError(`${bad}: the channels do not fit.`);
-      if (typeof out !== "number" || out % groups !== 0 || typeof kh !== "number" || typeof kw !== "number") throw new ShapeError(`${bad}: the output channels do not divide.`);
-      if (bias !== undefined && bias.shape[0] !== out) throw new ShapeError(`${bad}: expected a bias of ${out}, got ${formatShape(bias.shape)}.`);
+      if (input.shape.length !== 4 || weight.shape.length !== 4)
+        throw new ShapeError(`${bad}: expected [B, C, H, W] and [out, C/groups, kh, kw].`);
+      if (typeof C !== "number" || typeof perGroup !== "number" || C !== perGroup * groups)
+        throw new ShapeError(`${bad}: the channels do not fit.`);
+      if (typeof out !== "number" || out % groups !== 0 || typeof kh !== "number" || typeof kw !== "number")
+        throw new ShapeError(`${bad}: the output channels do not divide.`);
+      if (bias !== undefined && bias.shape[0] !== out)
+        throw new ShapeError(`${bad}: expected a bias of ${out}, got ${formatShape(bias.shape)}.`);
       const height = slid("Conv", H, kh, strides[0], pads[0], pads[2], dilations[0]);
       return [{ dtype: input.dtype, shape: [B, out, height, slid("Conv", W, kw, strides[1], pads[1], pads[3], dilations[1])] }];
     },
     gradient: pending,
     lower: {
       onnx: "Conv",
-      attributes: ({ strides, pads, dilations, groups }) => ({ strides: ints(strides), pads: ints(pads), dilations: ints(dilations), group: int(groups) }),
+      attributes: ({ strides, pads, dilations, groups }) => ({
+        strides: ints(strides),
+        pads: ints(pads),
+        dilations: ints(dilations),
+        group: int(groups),
+      }),
     },
   },
   AveragePool: {
@@ -134,7 +157,9 @@ export const linearAlgebraRules: Rules<LinearAlgebraAttributes> = {
     shape: ([x, grid]) => {
       const [input, at] = [operand("GridSample", x), operand("GridSample", grid)];
       if (input.shape.length !== 4 || at.shape.length !== 4 || at.shape[3] !== 2 || !dimEquals(input.shape[0] ?? 0, at.shape[0] ?? 0)) {
-        throw new ShapeError(`GridSample: expected [B, C, H, W] and [B, h, w, 2], got ${formatShape(input.shape)} and ${formatShape(at.shape)}.`);
+        throw new ShapeError(
+          `GridSample: expected [B, C, H, W] and [B, h, w, 2], got ${formatShape(input.shape)} and ${formatShape(at.shape)}.`,
+        );
       }
       return [{ dtype: input.dtype, shape: [input.shape[0] ?? 0, input.shape[1] ?? 0, at.shape[1] ?? 0, at.shape[2] ?? 0] }];
     },
@@ -178,7 +203,10 @@ export const linearAlgebraRules: Rules<LinearAlgebraAttributes> = {
     shape: ([x], { axis, k }) => {
       const { dtype, shape } = operand("TopK", x);
       const kept = shape.map((dim, i) => (i === axis ? k : dim));
-      return [{ dtype, shape: kept }, { dtype: "int64", shape: kept }];
+      return [
+        { dtype, shape: kept },
+        { dtype: "int64", shape: kept },
+      ];
     },
     gradient: pending,
     lower: { emit: (e, [x = ""], { attributes: { axis, k } }) => e.node("TopK", [x, e.int64([k])], { axis: int(axis) }, { outputs: 2 }) },
@@ -191,7 +219,11 @@ export const linearAlgebraRules: Rules<LinearAlgebraAttributes> = {
 };
 
 /** `alpha · a · b` over the last two axes, the axes in front broadcast; `transA`, `transB` swap an operand's last two axes. */
-export function matmul(a: Value, b: Value, { transA = false, transB = false, alpha = 1 }: Partial<LinearAlgebraAttributes["MatMul"]> = {}): Value {
+export function matmul(
+  a: Value,
+  b: Value,
+  { transA = false, transB = false, alpha = 1 }: Partial<LinearAlgebraAttributes["MatMul"]> = {},
+): Value {
   return apply(linearAlgebraRules, "MatMul", [a, b], { transA, transB, alpha });
 }
 

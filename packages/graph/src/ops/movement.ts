@@ -43,12 +43,16 @@ export const movementRules: Rules<MovementAttributes> = {
     shape: ([x], { shape }) => {
       const from = operand("Reshape", x);
       if (!dimEquals(dimProduct(from.shape), dimProduct(shape))) {
-        throw new ShapeError(`Reshape: ${formatShape(from.shape)} has ${dimProduct(from.shape)} elements, ${formatShape(shape)} has ${dimProduct(shape)}.`);
+        throw new ShapeError(
+          `Reshape: ${formatShape(from.shape)} has ${dimProduct(from.shape)} elements, ${formatShape(shape)} has ${dimProduct(shape)}.`,
+        );
       }
       return [{ dtype: from.dtype, shape }];
     },
     gradient: pending,
-    lower: { emit: (e, [x = ""], node) => e.node("Reshape", [x, e.reshapeTarget(operand("Reshape", node.inputs[0]).shape, node.attributes.shape)]) },
+    lower: {
+      emit: (e, [x = ""], node) => e.reshape(x, operand("Reshape", node.inputs[0]).shape, node.attributes.shape),
+    },
   },
   Expand: {
     shape: ([x], { shape }) => {
@@ -65,7 +69,9 @@ export const movementRules: Rules<MovementAttributes> = {
     shape: ([x], { perm }) => {
       const from = operand("Transpose", x);
       if (perm.length !== from.shape.length || [...perm].sort((a, b) => a - b).some((axis, i) => axis !== i)) {
-        throw new ShapeError(`Transpose: expected an order of the ${from.shape.length} axes of ${formatShape(from.shape)}, got [${perm.join(", ")}].`);
+        throw new ShapeError(
+          `Transpose: expected an order of the ${from.shape.length} axes of ${formatShape(from.shape)}, got [${perm.join(", ")}].`,
+        );
       }
       return [{ dtype: from.dtype, shape: perm.map((axis) => from.shape[axis] ?? 0) }];
     },
@@ -76,8 +82,14 @@ export const movementRules: Rules<MovementAttributes> = {
     shape: (inputs, { axis }) => {
       const first = operand("Concat", inputs[0]);
       for (const x of inputs) {
-        if (x.dtype !== first.dtype || x.shape.length !== first.shape.length || x.shape.some((dim, i) => i !== axis && !dimEquals(dim, first.shape[i] ?? 0))) {
-          throw new ShapeError(`Concat on axis ${axis}: shapes ${inputs.map((v) => `${v.dtype} ${formatShape(v.shape)}`).join(", ")} do not fit.`);
+        if (
+          x.dtype !== first.dtype ||
+          x.shape.length !== first.shape.length ||
+          x.shape.some((dim, i) => i !== axis && !dimEquals(dim, first.shape[i] ?? 0))
+        ) {
+          throw new ShapeError(
+            `Concat on axis ${axis}: shapes ${inputs.map((v) => `${v.dtype} ${formatShape(v.shape)}`).join(", ")} do not fit.`,
+          );
         }
       }
       return [{ dtype: first.dtype, shape: withAxis(first.shape, axis, inputs.map((x) => x.shape[axis] ?? 0).reduce(dimAdd, 0)) }];
@@ -89,35 +101,50 @@ export const movementRules: Rules<MovementAttributes> = {
     shape: ([x], { axis, sizes }) => {
       const from = operand("Split", x);
       const sum = sizes.reduce((a, b) => a + b, 0);
-      if (from.shape[axis] !== sum) throw new ShapeError(`Split: axis ${axis} of ${formatShape(from.shape)} is not ${sizes.join(" + ")} = ${sum}.`);
+      if (from.shape[axis] !== sum)
+        throw new ShapeError(`Split: axis ${axis} of ${formatShape(from.shape)} is not ${sizes.join(" + ")} = ${sum}.`);
       return sizes.map((size) => ({ dtype: from.dtype, shape: withAxis(from.shape, axis, size) }));
     },
     gradient: pending,
-    lower: { emit: (e, [x = ""], { attributes: { axis, sizes } }) => e.node("Split", [x, e.int64(sizes)], { axis: int(axis) }, { outputs: sizes.length }) },
+    lower: {
+      emit: (e, [x = ""], { attributes: { axis, sizes } }) =>
+        e.node("Split", [x, e.int64(sizes)], { axis: int(axis) }, { outputs: sizes.length }),
+    },
   },
   Slice: {
     shape: ([x], { axis, start, end, step }) => {
       const from = operand("Slice", x);
       const length = dimSub(end, start);
       if (typeof length !== "number" && step !== 1) throw new ShapeError(`Slice: a step of ${step} needs a known length, got ${length}.`);
-      return [{ dtype: from.dtype, shape: withAxis(from.shape, axis, typeof length === "number" ? Math.max(0, Math.ceil(length / step)) : length) }];
+      return [
+        {
+          dtype: from.dtype,
+          shape: withAxis(from.shape, axis, typeof length === "number" ? Math.max(0, Math.ceil(length / step)) : length),
+        },
+      ];
     },
     gradient: pending,
     lower: {
-      emit: (e, [x = ""], { attributes: { axis, start, end, step } }) => e.node("Slice", [x, e.shape([start]), e.shape([end]), e.int64([axis]), e.int64([step])]),
+      emit: (e, [x = ""], { attributes: { axis, start, end, step } }) =>
+        e.node("Slice", [x, e.shape([start]), e.shape([end]), e.int64([axis]), e.int64([step])]),
     },
   },
   Pad: {
     shape: ([x], { pads }) => {
       const from = operand("Pad", x);
-      if (pads.length !== from.shape.length) throw new ShapeError(`Pad: expected a pair for each axis of ${formatShape(from.shape)}, got ${pads.length}.`);
+      if (pads.length !== from.shape.length)
+        throw new ShapeError(`Pad: expected a pair for each axis of ${formatShape(from.shape)}, got ${pads.length}.`);
       return [{ dtype: from.dtype, shape: from.shape.map((dim, i) => dimAdd(dim, (pads[i]?.[0] ?? 0) + (pads[i]?.[1] ?? 0))) }];
     },
     gradient: pending,
     lower: {
       emit: (e, [x = ""], node) => {
         const { pads, value } = node.attributes;
-        return e.node("Pad", [x, e.int64([...pads.map(([before]) => before), ...pads.map(([, after]) => after)]), e.constant(constant(value, { dtype: operand("Pad", node.inputs[0]).dtype }))]);
+        return e.node("Pad", [
+          x,
+          e.int64([...pads.map(([before]) => before), ...pads.map(([, after]) => after)]),
+          e.constant(constant(value, { dtype: operand("Pad", node.inputs[0]).dtype })),
+        ]);
       },
     },
   },
@@ -140,7 +167,8 @@ export const movementRules: Rules<MovementAttributes> = {
     shape: ([x, indices, updates]) => {
       const into = operand("ScatterElements", x);
       const [at, from] = [operand("ScatterElements", indices), operand("ScatterElements", updates)];
-      if (formatShape(at.shape) !== formatShape(from.shape)) throw new ShapeError(`ScatterElements: indices ${formatShape(at.shape)} and updates ${formatShape(from.shape)} differ.`);
+      if (formatShape(at.shape) !== formatShape(from.shape))
+        throw new ShapeError(`ScatterElements: indices ${formatShape(at.shape)} and updates ${formatShape(from.shape)} differ.`);
       return [{ dtype: into.dtype, shape: into.shape }];
     },
     gradient: pending,
@@ -172,7 +200,15 @@ function quotient(x: Value, known: Dim): Dim {
   if (typeof known === "number" && known > 0) {
     if (typeof total === "number" && total % known === 0) return total / known;
     if (typeof total !== "number" && [...total.terms.values()].every((factor) => factor % known === 0)) {
-      return [...total.terms].map(([key, factor]) => key.split("*").filter(Boolean).map(symbolOf).reduce(dimMul, factor / known)).reduce(dimAdd, 0);
+      return [...total.terms]
+        .map(([key, factor]) =>
+          key
+            .split("*")
+            .filter(Boolean)
+            .map(symbolOf)
+            .reduce(dimMul, factor / known),
+        )
+        .reduce(dimAdd, 0);
     }
   } else if (typeof total !== "number" && total.terms.size === 1) {
     const [factor = 1] = total.terms.values();
@@ -201,7 +237,10 @@ export function unsqueeze(x: Value, axis: number): Value {
 export function squeeze(x: Value, axis: number): Value {
   const at = axisOf("squeeze", x, axis);
   if (x.shape[at] !== 1) throw new ShapeError(`squeeze: axis ${axis} of ${formatShape(x.shape)} is not 1.`);
-  return reshape(x, x.shape.filter((_, i) => i !== at));
+  return reshape(
+    x,
+    x.shape.filter((_, i) => i !== at),
+  );
 }
 
 export function concat(values: readonly Value[], axis: number): Value {
@@ -216,7 +255,10 @@ export function split(x: Value, sizes: readonly number[], axis: number): readonl
 }
 
 /** `x[start:end:step]` on one axis; negative numbers count from the end, which is left out for "to the end". */
-export function slice(x: Value, { axis, start = 0, end, step = 1 }: { readonly axis: number; readonly start?: Dim; readonly end?: Dim; readonly step?: number }): Value {
+export function slice(
+  x: Value,
+  { axis, start = 0, end, step = 1 }: { readonly axis: number; readonly start?: Dim; readonly end?: Dim; readonly step?: number },
+): Value {
   const at = axisOf("slice", x, axis);
   const size = x.shape[at] ?? 0;
   const place = (dim: Dim): Dim => {

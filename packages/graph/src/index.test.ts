@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import * as graph from "./index.ts";
+
+test("exports", () =>
+  expect(Object.keys(graph).sort()).toMatchInlineSnapshot(`
+  [
+    "GraphError",
+    "LOWEST",
+    "OPSET",
+    "ShapeError",
+    "Value",
+    "Weight",
+    "constant",
+    "dataTypes",
+    "describeOps",
+    "dimAdd",
+    "dimEquals",
+    "dimMul",
+    "dimSub",
+    "formatShape",
+    "input",
+    "lower",
+    "ops",
+    "serialize",
+    "shapeOf",
+    "symbol",
+    "writeOnnx",
+  ]
+`));
