@@ -165,7 +165,7 @@ test("comparisons, logic and sizes follow JavaScript's", async () => {
   };
   const result = await session.run(feeds);
   for (const [name, [, truth]] of Object.entries(logic)) {
-    expect([...(result[name]?.data as Uint8Array)].map(Boolean), name).toEqual(both.a.map((x, i) => truth(x, both.b[i] ?? 0)));
+    expect(Array.from((result[name]?.data ?? []) as Uint8Array, Boolean), name).toEqual(both.a.map((x, i) => truth(x, both.b[i] ?? 0)));
   }
   expect(result.size?.data).toEqual(BigInt64Array.of(2n));
   expect(result.best?.data).toEqual(BigInt64Array.of(1n, 0n));
