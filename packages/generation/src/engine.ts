@@ -1,0 +1,228 @@
+import type { Resident, Runtime, Session } from "@waggle/runtime";
+import { Tensor } from "onnxruntime-common";
+import { GenerationError, OptionsError } from "./generation-error.ts";
+import { GenerationStream } from "./generation-stream.ts";
+import { type CacheShape, KeyValuePool } from "./key-value-pool.ts";
+import { type GenerationOptions, resolveOptions } from "./options.ts";
+import { flattenPrompt, type PromptSegment } from "./prompt.ts";
+import { type Detokenizer, Sequence } from "./sequence.ts";
+import { type Slot, SlotTable } from "./slots.ts";
+
+/** The sizes of the decoder; a LanguageModel of @waggle/language has them. */
+export interface DecoderShape extends CacheShape {
+  readonly max_positions: number;
+  readonly vocab_size: number;
+  /** True where a key depends on what comes after it (dynamic RoPE): prompts are then computed anew, and in one run. */
+  readonly keysDependOnLength: boolean;
+}
+
+export interface EngineOptions {
+  readonly runtime: Runtime;
+  /** A session of the decoder protocol (`decoderGraph` of @waggle/language). The engine uses it, its owner disposes of it. */
+  readonly session: Session;
+  readonly decoder: DecoderShape;
+  /** Where visual tokens are, [F, D]; asked before every run, so it may move. F ≥ 1 even if no prompt has a picture. */
+  readonly features: () => Resident;
+  /** Requests served at the same time; more wait their turn. Default 4. */
+  readonly slots?: number;
+  /** Prompt tokens per run, so that a long prompt does not hold up the others, nor an abort. Default 256. */
+  readonly chunk?: number;
+}
+
+export interface GenerationRequest {
+  readonly prompt: readonly PromptSegment[];
+  readonly detokenizer: Detokenizer;
+  readonly options?: GenerationOptions;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What one run of the decoder computes, for rows `first` … of the cache. */
+interface Batch {
+  readonly first: number;
+  readonly ids: readonly (readonly number[])[];
+  readonly featureRows: readonly (readonly number[])[];
+  /** Positions in the cache before the run, and how many of the new ones are kept. */
+  readonly lengths: readonly number[];
+  readonly counts: readonly number[];
+}
+
+/**
+ * Serves requests on one decoder: each turn computes one chunk of one prompt, and one token of all answers together
+ * (continuous batching). What a request gets does not depend on the others: the rows of a batch do not mix, and each
+ * request has its own random numbers.
+ */
+export class Engine implements Disposable {
+  readonly #session: Session;
+  readonly #decoder: DecoderShape;
+  readonly #features: () => Resident;
+  readonly #chunk: number;
+  readonly #pool: KeyValuePool;
+  readonly #slots: SlotTable;
+  #waiting: Sequence[] = [];
+  #running = false;
+  #disposed = false;
+
+  constructor({ runtime, session, decoder, features, slots = 4, chunk = 256 }: EngineOptions) {
+    const problems = Object.entries({ slots, chunk })
+      .filter(([, value]) => !(Number.isSafeInteger(value) && value >= 1))
+      .map(([name, value]) => `${name}: expected an integer ≥ 1, got ${value}`);
+    if (problems.length > 0) throw new OptionsError(problems);
+    this.#session = session;
+    this.#decoder = decoder;
+    this.#features = features;
+    this.#chunk = decoder.keysDependOnLength ? Infinity : chunk;
+    this.#pool = new KeyValuePool(runtime, decoder);
+    this.#slots = new SlotTable(this.#pool, slots, !decoder.keysDependOnLength);
+  }
+
+  /** Starts a request. Mistakes in it throw at once; what goes wrong later ends the stream. */
+  generate({ prompt, detokenizer, options = {}, signal }: GenerationRequest): GenerationStream {
+    if (this.#disposed) throw new GenerationError("disposed", "the engine is disposed; load the model again");
+    const resolved = resolveOptions(options);
+    if (resolved.num_beams !== 1) throw new OptionsError([`num_beams: ${resolved.num_beams} is not supported yet; leave it out or give 1`]);
+    const flat = flattenPrompt(prompt, this.#decoder.vocab_size);
+    return new GenerationStream((sink) => {
+      const { max_positions: maxPositions } = this.#decoder;
+      const sequence = new Sequence({ prompt: flat, options: resolved, detokenizer, maxPositions, sink, signal });
+      this.#waiting.push(sequence);
+      void this.#run();
+      return () => sequence.stop();
+    });
+  }
+
+  /** Ends every request with an error and frees the cache. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#failAll(new GenerationError("disposed", "the engine was disposed while it was generating"));
+    this.#slots.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Works until nobody waits. Never rejects: whatever goes wrong ends the streams it concerns. */
+  async #run(): Promise<void> {
+    if (this.#running) return;
+    this.#running = true;
+    await null; // generate() returns its stream before anything happens on it
+    try {
+      while (!this.#disposed && (await this.#turn())) {}
+    } catch (error) {
+      this.#failAll(error); // a lost worker, no memory: nothing that the cache holds can be trusted any more
+      this.#slots.clear();
+    } finally {
+      this.#running = false;
+      if (this.#disposed) this.#slots.clear(); // what a resize that was under way has made
+    }
+  }
+
+  /** One chunk of one prompt, and one step of all answers. False when there was nothing to do. */
+  async #turn(): Promise<boolean> {
+    await this.#admit();
+    const prefilling = this.#slots.rows.find((slot) => unfinished(slot) && !inAnswer(slot));
+    if (prefilling) await this.#prefill(prefilling);
+    const answering = this.#slots.rows.some((slot) => unfinished(slot) && inAnswer(slot));
+    if (answering) await this.#step();
+    return prefilling !== undefined || answering || this.#waiting.length > 0;
+  }
+
+  /** Gives waiting requests a slot while there is one. */
+  async #admit(): Promise<void> {
+    this.#slots.vacate();
+    for (;;) {
+      this.#waiting = this.#waiting.filter((sequence) => !sequence.settled);
+      const [next] = this.#waiting;
+      const slot = next && (await this.#slots.assign(next));
+      if (!slot) return;
+      this.#waiting = this.#waiting.filter((sequence) => sequence !== next);
+      next.begin(slot.length);
+    }
+  }
+
+  #failAll(error: unknown): void {
+    for (const sequence of this.#waiting) sequence.fail(error);
+    for (const { sequence } of this.#slots.rows) sequence?.fail(error);
+    this.#waiting = [];
+  }
+
+  /** Computes the next chunk of a slot's prompt; after the last one the first token is chosen. */
+  async #prefill(slot: Slot): Promise<void> {
+    if (!slot.sequence) return;
+    const { ids, featureRows } = slot.sequence.prompt;
+    const start = slot.length;
+    const end = Math.min(ids.length, start + this.#chunk);
+    await this.#slots.reserve(ids.length + 1);
+    const logits = await this.#decode({
+      first: this.#slots.rows.indexOf(slot),
+      ids: [ids.slice(start, end)],
+      featureRows: [featureRows.slice(start, end)],
+      lengths: [start],
+      counts: [end - start],
+    });
+    slot.length = end;
+    if (end === ids.length) choose(slot, logits(0));
+  }
+
+  /** One token for every answer. Rows between the first and the last of them are computed too, without effect. */
+  async #step(): Promise<void> {
+    const active = (slot: Slot) => unfinished(slot) && inAnswer(slot);
+    await this.#slots.reserve(Math.max(...this.#slots.rows.filter(active).map((slot) => slot.length + 1)));
+    const first = this.#slots.rows.findIndex(active);
+    const slots = this.#slots.rows.slice(first, this.#slots.rows.findLastIndex(active) + 1);
+    const steps = slots.map(active);
+    const logits = await this.#decode({
+      first,
+      ids: slots.map((slot, i) => [steps[i] ? (slot.sequence?.lastId ?? 0) : 0]),
+      featureRows: slots.map(() => [-1]),
+      lengths: slots.map((slot, i) => (steps[i] ? slot.length : 0)),
+      counts: steps.map(Number),
+    });
+    for (const [i, slot] of slots.entries()) {
+      if (!steps[i]) continue;
+      slot.length += 1;
+      choose(slot, logits(i));
+    }
+  }
+
+  /** Runs the decoder, appends the new keys and values to the cache, and returns the rows of logits. */
+  async #decode({ first, ids, featureRows, lengths, counts }: Batch): Promise<(row: number) => Float32Array> {
+    const [rows, width] = [ids.length, ids[0]?.length ?? 0];
+    const positions = lengths.map((length) => Array.from({ length: width }, (_, i) => length + i));
+    const feeds = {
+      input_ids: int64(ids, [rows, width]),
+      features: this.#features(),
+      feature_rows: int64(featureRows, [rows, width]),
+      position_ids: int64(positions, [rows, width]),
+      past_lengths: int64([lengths], [rows]),
+      ...this.#pool.feeds(first, rows),
+    };
+    const { logits } = await this.#session.run(feeds, { fetch: ["logits"], write: this.#pool.writes(first, lengths, counts) });
+    const data = logits?.data;
+    if (!(data instanceof Float32Array)) throw new GenerationError("scores", `the decoder's logits are ${logits?.type}, expected float32`);
+    const vocabulary = data.length / rows;
+    return (row) => data.subarray(row * vocabulary, (row + 1) * vocabulary);
+  }
+}
+
+function choose({ sequence }: Slot, logits: Float32Array): void {
+  try {
+    sequence?.accept(logits);
+  } catch (error) {
+    sequence?.fail(error); // its own options or detokenizer: no fault of the other requests
+  }
+}
+
+function unfinished({ sequence }: Slot): boolean {
+  return sequence !== null && !sequence.settled;
+}
+
+/** Is the prompt computed, so that the slot's next token belongs to the answer? */
+function inAnswer({ sequence, length }: Slot): boolean {
+  return sequence !== null && length >= sequence.prompt.ids.length;
+}
+
+function int64(rows: readonly (readonly number[])[], dims: readonly number[]): Tensor {
+  return new Tensor("int64", BigInt64Array.from(rows.flat(), BigInt), dims);
+}
