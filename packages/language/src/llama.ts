@@ -12,7 +12,7 @@
  * paper       arXiv 2302.13971, 2307.09288       reference  transformers `LlamaForCausalLM`
  */
 import { ops, shapeOf, type Value } from "@waggle/graph";
-import { type ActivationName, activation, Embedding, Linear, Module, ModuleList, RMSNorm } from "@waggle/nn";
+import { type ActivationName, activation, Embedding, type KeyTrouble, Linear, Module, ModuleList, RMSNorm } from "@waggle/nn";
 import { type DecoderConfig, type LlamaConfig, parseDecoderConfig } from "./decoder-config.ts";
 import type { KeyValueCache } from "./key-value-cache.ts";
 import type { LanguageModel } from "./language-model.ts";
@@ -84,8 +84,9 @@ export class Llama<D extends number = number> extends Module implements Language
     return [/^model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq$/];
   }
 
-  override cureFor(key: string): string | undefined {
-    if (key === "lm_head.weight") return `Build with tie_word_embeddings: ${!this.config.tie_word_embeddings}.`;
+  override cureFor(key: string, trouble: KeyTrouble): string | undefined {
+    if (key === "lm_head.weight" && trouble !== "mismatch") return `Build with tie_word_embeddings: ${!this.config.tie_word_embeddings}.`;
+    if (trouble === "ambiguous") return "The file does not tie them: build with tie_word_embeddings: false.";
     if (/\.self_attn\.\w+_proj\.bias$/.test(key)) return `Build with attention_bias: ${!this.config.attention_bias}.`;
     if (/\.mlp\.\w+_proj\.bias$/.test(key)) return `Build with mlp_bias: ${!this.config.mlp_bias}.`;
     if (/^model\.layers\.\d+\./.test(key))

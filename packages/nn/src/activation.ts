@@ -1,6 +1,6 @@
 /**
- * Activation functions by the names that `hidden_act` of a config.json uses; every one of transformers' that has no
- * parameters of its own.
+ * Activation functions by the names that `hidden_act` of a config.json uses: those of transformers that need no parameters
+ * of their own (not prelu, xielu) and that float32 can compute from standard operators (not sqrtsoftplus).
  */
 import { ops, type Value } from "@waggle/graph";
 import { ConfigError } from "./config-error.ts";
@@ -25,7 +25,6 @@ export const activationNames = [
   "relu6",
   "sigmoid",
   "silu",
-  "sqrtsoftplus",
   "swish",
   "tanh",
 ] as const;
@@ -54,7 +53,6 @@ const activations: { readonly [Name in ActivationName]: (x: Value) => Value } = 
   relu6: (x) => ops.clip(x, { min: 0, max: 6 }),
   sigmoid: ops.sigmoid,
   silu: ops.silu,
-  sqrtsoftplus: (x) => ops.sqrt(softplus(x)),
   swish: ops.silu,
   tanh: ops.tanh,
 };

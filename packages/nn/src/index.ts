@@ -8,7 +8,7 @@ export { constantInit, type Init, normal, ones, truncatedNormal, uniform, xavier
 export { initialize } from "./initialize.ts";
 export { Linear, type LinearOptions } from "./linear.ts";
 export { type LoadOptions, loadStateDict, type StateDict } from "./load-state-dict.ts";
-export { type Child, Module } from "./module.ts";
+export { type Child, type KeyTrouble, Module } from "./module.ts";
 export { LayerNorm, type LayerNormOptions, RMSNorm, type RMSNormOptions } from "./norms.ts";
 export { Parameter, type ParameterOptions } from "./parameter.ts";
 export { type Random, random } from "./random.ts";

@@ -1,7 +1,7 @@
 /** Strict loading: every key of the file has its place in the module and every parameter its key, or nothing is loaded. */
 import type { WeightSource } from "@waggle/graph";
 import { checkOptions } from "./config-error.ts";
-import { join, type Module } from "./module.ts";
+import { join, type KeyTrouble, type Module } from "./module.ts";
 import type { Parameter } from "./parameter.ts";
 import { type Mismatch, type StateDictDifferences, StateDictError } from "./state-dict-error.ts";
 
@@ -49,8 +49,8 @@ export function loadStateDict(module: Module, checkpoint: StateDict, options: Lo
     const keys = checkpoint.tensors.size;
     throw new StateDictError({ module: module.constructor.name, source: checkpoint.source, keys }, differences, (key, kind) =>
       kind === "unexpected"
-        ? cureOf(module, place(key, options) ?? key)
-        : ((kind === "missing" ? prefixCure(key, checkpoint) : undefined) ?? cureOf(module, key)),
+        ? cureOf(module, place(key, options) ?? key, kind)
+        : ((kind === "missing" ? prefixCure(key, checkpoint) : undefined) ?? cureOf(module, key, kind)),
     );
   }
   bind(module, found, options.prefix ?? "");
@@ -101,11 +101,11 @@ function ignoredKeys(module: Module, more: readonly RegExp[]): (path: string) =>
 }
 
 /** What the innermost module that has something to say about the key says. */
-function cureOf(module: Module, key: string): string | undefined {
+function cureOf(module: Module, key: string, kind: KeyTrouble): string | undefined {
   let cure: string | undefined;
   for (const [path, part] of module.namedModules()) {
-    if (path === "") cure = part.cureFor(key) ?? cure;
-    else if (key.startsWith(`${path}.`)) cure = part.cureFor(key.slice(path.length + 1)) ?? cure;
+    if (path === "") cure = part.cureFor(key, kind) ?? cure;
+    else if (key.startsWith(`${path}.`)) cure = part.cureFor(key.slice(path.length + 1), kind) ?? cure;
   }
   return cure;
 }

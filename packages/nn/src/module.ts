@@ -1,5 +1,8 @@
 import { Parameter } from "./parameter.ts";
 
+/** What can be wrong with a key: the file has not got it, only the file has it, another shape, or twice. */
+export type KeyTrouble = "missing" | "unexpected" | "mismatch" | "ambiguous";
+
 /** What a child of a module can be; other properties are configuration and not looked at. */
 export type Child = Module | Parameter;
 
@@ -61,8 +64,8 @@ export abstract class Module {
     return [];
   }
 
-  /** The cure that an error names when `key` (relative to this module) is missing, unexpected or of another shape. */
-  cureFor(_key: string): string | undefined {
+  /** What to do about a key (relative to this module) that does not fit; an error says it. */
+  cureFor(_key: string, _trouble: KeyTrouble): string | undefined {
     return undefined;
   }
 }

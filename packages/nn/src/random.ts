@@ -6,7 +6,7 @@
 export interface Random {
   /** A number in [0, 1), 24 bits of it random (what a float32 can hold). */
   uniform(): number;
-  /** A number of the standard normal distribution (Box and Muller's polar-free form, one of the pair used). */
+  /** A number of the standard normal distribution (Box and Muller; one of each pair is used). */
   normal(): number;
 }
 
@@ -14,12 +14,13 @@ export function random(seed: number, name: string): Random {
   if (!Number.isSafeInteger(seed) || seed < 0) throw new RangeError(`seed: expected an integer ≥ 0, got ${seed}.`);
   const next = splitmix32((seed >>> 0) ^ hash(`${name}\0${Math.floor(seed / 2 ** 32)}`));
   const state = Uint32Array.from([next(), next(), next(), next()]);
-  const uniform = (): number => (xoshiro(state) >>> 8) / 2 ** 24;
+  const uniform = (): number => (xoshiro128(state) >>> 8) / 2 ** 24;
   const normal = (): number => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
   return { uniform, normal };
 }
 
-function xoshiro(state: Uint32Array): number {
+/** The next number of the stream, 32 bits. */
+export function xoshiro128(state: Uint32Array): number {
   const [a = 0, b = 0, c = 0, d = 0] = state;
   const result = (rotate((a + d) | 0, 7) + a) >>> 0;
   const third = c ^ a;

@@ -1,3 +1,5 @@
+import type { KeyTrouble } from "./module.ts";
+
 /** A tensor of the file that does not fit the parameter it is meant for. */
 export interface Mismatch {
   readonly key: string;
@@ -16,9 +18,8 @@ export interface StateDictDifferences {
   readonly ambiguous: readonly { readonly key: string; readonly from: readonly string[] }[];
 }
 
-type Kind = "missing" | "unexpected" | "mismatch" | "ambiguous";
 interface Line {
-  readonly kind: Kind;
+  readonly kind: KeyTrouble;
   readonly key: string;
   readonly detail: string;
 }
@@ -41,7 +42,7 @@ export class StateDictError extends Error implements StateDictDifferences {
   constructor(
     where: { readonly module: string; readonly source: string; readonly keys: number },
     differences: StateDictDifferences,
-    cureFor: (key: string, kind: Kind) => string | undefined,
+    cureFor: (key: string, kind: KeyTrouble) => string | undefined,
   ) {
     super(describe(where, differences, cureFor));
     this.module = where.module;
@@ -56,7 +57,7 @@ export class StateDictError extends Error implements StateDictDifferences {
 function describe(
   { module, source, keys }: { readonly module: string; readonly source: string; readonly keys: number },
   { missing, unexpected, mismatched, ambiguous }: StateDictDifferences,
-  cureFor: (key: string, kind: Kind) => string | undefined,
+  cureFor: (key: string, kind: KeyTrouble) => string | undefined,
 ): string {
   const counts = Object.entries({ missing, unexpected, mismatched, ambiguous })
     .filter(([, list]) => list.length > 0)

@@ -1,0 +1,16 @@
+import { expect, test } from "vitest";
+import * as vision from "./index.ts";
+
+test("the export list", () => {
+  expect(Object.keys(vision).sort()).toMatchInlineSnapshot(`
+    [
+      "ClipVisionEncoder",
+      "clip",
+      "limits",
+      "vitB16",
+      "vitB32",
+      "vitL14",
+      "vitL14_336",
+    ]
+  `);
+});
