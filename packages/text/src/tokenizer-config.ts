@@ -89,7 +89,8 @@ function listedTokens(config: JsonEntry | null, addedTokens: JsonEntry | null, n
   const decoder = config?.has("added_tokens_decoder") ? config.at("added_tokens_decoder") : null;
   const listed = Object.keys(decoder?.object() ?? {}).map((key) => {
     const entry = decoder?.at(key) as JsonEntry;
-    if (!/^\d+$/.test(key) || Number(key) > MAX_ID) throw entry.error(`expected a token id from 0 to ${MAX_ID} as key, got ${JSON.stringify(key)}`);
+    if (!/^\d+$/.test(key) || Number(key) > MAX_ID)
+      throw entry.error(`expected a token id from 0 to ${MAX_ID} as key, got ${JSON.stringify(key)}`);
     return parseAddedToken(entry, Number(key), { special: false });
   });
   const known = new Set(listed.map((token) => token.content));

@@ -4,11 +4,11 @@
  * reference  tokenizers `BPE`
  */
 import { describe, type JsonEntry } from "../json-entry.ts";
-import { type SymbolMerges, mergeSymbols } from "../merge-symbols.ts";
+import { mergeSymbols, type SymbolMerges } from "../merge-symbols.ts";
+import { byteToken, characterLength, utf8 } from "../utf8.ts";
 import { Vocabulary } from "../vocabulary.ts";
 import { MergeTable } from "./merge-table.ts";
 import type { TokenModel } from "./model.ts";
-import { byteToken, characterLength, utf8 } from "../utf8.ts";
 
 const CACHED_WORDS = 20_000;
 const CACHED_LENGTH = 64;

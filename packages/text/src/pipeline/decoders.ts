@@ -75,7 +75,10 @@ function eachToken(change: (token: string, index: number) => string): Decoder {
  * comes; any other part behind a Fuse has to see it whole, so there the text is collected until the end.
  */
 function sequence(entry: JsonEntry, depth: number): Decoder {
-  const types = entry.at("decoders").list().map((part) => part.at("type").value);
+  const types = entry
+    .at("decoders")
+    .list()
+    .map((part) => part.at("type").value);
   let fused = false;
   let index = 0;
   const parts = parseSequence(entry, "decoders", depth, (part, below): Decoder => {

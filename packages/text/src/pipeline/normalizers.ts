@@ -2,8 +2,9 @@
  * Normalizers of a tokenizer.json: text to text, before anything is split.
  * reference  tokenizers `normalizers::*`
  */
-import type { JsonEntry } from "../json-entry.ts";
+
 import { parseCharacterMap } from "../character-map.ts";
+import type { JsonEntry } from "../json-entry.ts";
 import { stripEnd, stripStart } from "../white-space.ts";
 import { bytesToCharacters } from "./byte-level.ts";
 import { parsePattern } from "./pattern.ts";
@@ -109,7 +110,7 @@ function bert(entry: JsonEntry): Normalizer {
   const accents = entry.at("strip_accents").boolean(lower);
   return byCharacter((text) => {
     let result = text;
-    if (clean) result = result.replace(/(?![\t\n\r])[\0\ufffd\p{C}]/gu, "").replace(/\p{White_Space}/gu, " ");
+    if (clean) result = result.replace(/(?![\t\n\r])[\ufffd\p{C}]/gu, "").replace(/\p{White_Space}/gu, " ");
     if (splitChinese) result = result.replace(CHINESE, " $& ");
     if (accents) result = result.normalize("NFD").replace(/\p{Mn}/gu, "");
     return lower ? lowercase(result) : result;
@@ -122,7 +123,10 @@ const CHINESE =
 
 /** What the SentencePiece authors did for translation: control characters go, unusual spaces become a space. */
 function nmt(text: string): string {
-  return text
-    .replace(/[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]/g, "")
-    .replace(/[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g, " ");
+  return text.replace(/[\p{Cc}\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/gu, (character) => {
+    const code = character.charCodeAt(0);
+    if (code >= 0xa0 || "\t\n\f\r".includes(character)) return " ";
+    const kept = code === 0 || (code >= 0x80 && code !== 0x8f && code !== 0x9f);
+    return kept ? character : "";
+  });
 }

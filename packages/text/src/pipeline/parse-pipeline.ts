@@ -2,7 +2,7 @@
 import { type AddedToken, parseAddedToken, plainToken } from "../added-tokens.ts";
 import type { JsonEntry } from "../json-entry.ts";
 import type { SpecialIds } from "../tokenizer.ts";
-import { NO_SIDE_FILES, ROLES, readTokenizerConfig, type SideFiles, type TokenizerConfig } from "../tokenizer-config.ts";
+import { NO_SIDE_FILES, type ROLES, readTokenizerConfig, type SideFiles, type TokenizerConfig } from "../tokenizer-config.ts";
 import { MAX_ID } from "../vocabulary.ts";
 import { BytePairModel } from "./byte-pair-model.ts";
 import { parseDecoder, spaced } from "./decoders.ts";
@@ -68,9 +68,11 @@ function parseAddedTokens(entry: JsonEntry, model: TokenModel): AddedToken[] {
 function contradiction(token: AddedToken, model: TokenModel): string | null {
   const { content, id } = token;
   const modelId = model.vocabulary.id(content);
-  if (modelId !== undefined && modelId !== id) return `added token ${JSON.stringify(content)} has id ${id}, but the model gives it ${modelId}`;
+  if (modelId !== undefined && modelId !== id)
+    return `added token ${JSON.stringify(content)} has id ${id}, but the model gives it ${modelId}`;
   const holder = model.vocabulary.token(id);
-  if (holder !== undefined && holder !== content) return `added token ${JSON.stringify(content)} has id ${id}, which is ${JSON.stringify(holder)}'s in the model`;
+  if (holder !== undefined && holder !== content)
+    return `added token ${JSON.stringify(content)} has id ${id}, which is ${JSON.stringify(holder)}'s in the model`;
   return null;
 }
 
@@ -85,14 +87,16 @@ function mergeAddedTokens(own: readonly AddedToken[], model: TokenModel, config:
   const add = (token: AddedToken): void => {
     if (known.has(token.content)) return;
     const problem = contradiction(token, model);
-    if (problem !== null) throw root.error(`${problem} (tokenizer_config.json or added_tokens.json contradicts this file)`, "invalid_reference");
+    if (problem !== null)
+      throw root.error(`${problem} (tokenizer_config.json or added_tokens.json contradicts this file)`, "invalid_reference");
     known.set(token.content, token);
     tokens.push(token);
   };
   for (const token of config.added) add(token);
   for (const { content, entry } of [...Object.values(config.roles), ...config.additional]) {
     const id = model.vocabulary.id(content);
-    if (id !== undefined) add(entry === null ? { ...plainToken(content, id, true) } : { ...parseAddedToken(entry, id, { special: true }), special: true });
+    if (id !== undefined)
+      add(entry === null ? { ...plainToken(content, id, true) } : { ...parseAddedToken(entry, id, { special: true }), special: true });
   }
   return tokens;
 }

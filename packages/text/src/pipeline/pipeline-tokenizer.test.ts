@@ -50,7 +50,9 @@ describe.each(FOLDERS)("%s", (folder) => {
 
   test("finishes the text as the transformers class", () => {
     const options = { skipSpecialTokens: true, cleanUp: true };
-    expect(cases.map(({ ids }) => tokenizer.decode(ids, options))).toEqual(cases.map((row) => row.classDecodedSkipSpecial ?? row.decodedSkipSpecial));
+    expect(cases.map(({ ids }) => tokenizer.decode(ids, options))).toEqual(
+      cases.map((row) => row.classDecodedSkipSpecial ?? row.decodedSkipSpecial),
+    );
   });
 
   test("streams as the reference, piece by piece", () => {

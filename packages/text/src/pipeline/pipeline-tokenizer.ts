@@ -12,7 +12,7 @@ import { decodingStream } from "../decoding-stream.ts";
 import { checkId, checkOptions } from "../options.ts";
 import type { DecodeOptions, EncodeOptions, SpecialIds, StreamOptions, Tokenizer, TokenStream } from "../tokenizer.ts";
 import { pythonStrip } from "../white-space.ts";
-import { type Decoder, cleanUpPunctuation } from "./decoders.ts";
+import { cleanUpPunctuation, type Decoder } from "./decoders.ts";
 import type { TokenModel } from "./model.ts";
 import type { Normalizer } from "./normalizers.ts";
 import type { PostProcessor } from "./post-processors.ts";

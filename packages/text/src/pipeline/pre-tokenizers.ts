@@ -3,12 +3,12 @@
  * reference  tokenizers `pre_tokenizers::*`
  */
 import type { JsonEntry } from "../json-entry.ts";
+import { characterLength } from "../utf8.ts";
 import { bytesToCharacters } from "./byte-level.ts";
 import { parseMetaspace } from "./metaspace.ts";
-import { literalPattern, parsePattern, type Pattern, pattern } from "./pattern.ts";
+import { literalPattern, type Pattern, parsePattern, pattern } from "./pattern.ts";
 import { parseSequence } from "./sequence.ts";
 import { SPLIT_BEHAVIORS, type SplitBehavior, split } from "./split.ts";
-import { characterLength } from "../utf8.ts";
 
 /** A piece of text; `first` = nothing of the original text stands before it. */
 export interface Piece {
@@ -59,7 +59,9 @@ const DIGIT = pattern(/\p{N}/gu);
 const WORD_OR_SYMBOLS = pattern(
   /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu,
 );
-const GPT2 = pattern(/'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu);
+const GPT2 = pattern(
+  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu,
+);
 
 function splitter(by: Pattern, behavior: SplitBehavior, invert = false): PreTokenizer {
   return (piece) => split(piece, by.matches(piece.text), behavior, invert);

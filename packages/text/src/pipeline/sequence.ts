@@ -4,7 +4,12 @@ import type { JsonEntry } from "../json-entry.ts";
 const MAX_DEPTH = 16;
 
 /** The parts of a `Sequence` component, below `key`. */
-export function parseSequence<Part>(entry: JsonEntry, key: string, depth: number, parse: (entry: JsonEntry, depth: number) => Part): Part[] {
+export function parseSequence<Part>(
+  entry: JsonEntry,
+  key: string,
+  depth: number,
+  parse: (entry: JsonEntry, depth: number) => Part,
+): Part[] {
   if (depth >= MAX_DEPTH) throw entry.error(`sequences are nested deeper than ${MAX_DEPTH}`, "too_large");
   return entry
     .at(key)

@@ -6,9 +6,9 @@ import { describe, type JsonEntry } from "../json-entry.ts";
 import { PrefixTrie } from "../prefix-trie.ts";
 import { TokenizerError } from "../tokenizer-error.ts";
 import { bestPath, type UnigramScores } from "../unigram-path.ts";
+import { byteToken, utf8 } from "../utf8.ts";
 import { MAX_ID, Vocabulary } from "../vocabulary.ts";
 import type { TokenModel } from "./model.ts";
-import { byteToken, utf8 } from "../utf8.ts";
 
 const UNKNOWN_PENALTY = 10;
 
@@ -28,7 +28,10 @@ export class UnigramModel implements TokenModel {
     const unknown = entry.at("unk_id");
     this.#unknown = unknown.present ? unknown.integer() : null;
     if (this.#unknown !== null && this.#unknown >= scores.length) {
-      throw unknown.error(`the unknown token's id ${this.#unknown} is not below the vocabulary's size ${scores.length}`, "invalid_reference");
+      throw unknown.error(
+        `the unknown token's id ${this.#unknown} is not below the vocabulary's size ${scores.length}`,
+        "invalid_reference",
+      );
     }
     const lowest = scores.reduce((least, score) => Math.min(least, score), Infinity);
     const unknownScore = lowest - UNKNOWN_PENALTY;
@@ -81,7 +84,6 @@ export class UnigramModel implements TokenModel {
       const [piece, score] = Array.isArray(pair) && pair.length === 2 ? (pair as readonly unknown[]) : [];
       if (typeof piece !== "string" || typeof score !== "number") {
         throw entry.item(id).error(`expected [piece, score], got ${describe(pair)}`);
-        continue;
       }
       const problem = this.vocabulary.add(piece, id);
       if (problem !== null) throw entry.item(id).error(problem, "invalid_reference");

@@ -1,9 +1,9 @@
 /** The models that look whole words up: WordPiece (longest pieces first) and WordLevel (the word or nothing). */
 import type { JsonEntry } from "../json-entry.ts";
 import { TokenizerError } from "../tokenizer-error.ts";
+import { characterLength } from "../utf8.ts";
 import { Vocabulary } from "../vocabulary.ts";
 import type { TokenModel } from "./model.ts";
-import { characterLength } from "../utf8.ts";
 
 /** The unknown token's id is looked up when it is needed: a file without it serves texts that do not need it. */
 class UnknownToken {
