@@ -21,6 +21,10 @@ describe.each(packages)("$folder", ({ folder, floor, below }) => {
     expect(references.map(({ path }) => path.replace("../", "")).sort()).toEqual([...below].sort());
   });
 
+  test("says what it is in a README that begins with its name", () => {
+    expect(read(`packages/${folder}/README.md`)).toMatch(new RegExp(`^# @waggle/${folder}\n\n\\S`));
+  });
+
   test("is compiled by tsc -b at the root", () => {
     const { references } = JSON.parse(read("tsconfig.json")) as { references: { path: string }[] };
     expect(references.map(({ path }) => path)).toContain(`packages/${folder}`);

@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -14,7 +14,7 @@ const documents = [
   "README.md",
   ...readdirSync(`${root}/docs`).map((name) => `docs/${name}`),
   ...readdirSync(`${root}/packages`).map((name) => `packages/${name}/README.md`),
-].filter((name) => name.endsWith(".md"));
+].filter((name) => name.endsWith(".md") && existsSync(`${root}/${name}`));
 
 const programs = documents.flatMap((document) =>
   blocksOf(readFileSync(`${root}/${document}`, "utf8")).map((block: Block) => ({

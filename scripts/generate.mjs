@@ -1,9 +1,11 @@
 // @ts-check
 /**
- * Regenerates what follows from the code: the rooms and arrows of docs/architecture.md and the packages of README.md,
- * both from the package.json files, and each package's copy of the licence. CI fails when the committed files differ.
+ * `npm run generate` writes what follows from the code: the rooms and arrows of docs/architecture.md and the packages
+ * of README.md from the package.json files, the operators of COMPATIBILITY.md from the rule tables, and each package's
+ * copy of the licence. CI fails when the committed files differ.
  */
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { describeOps, OPSET } from "@waggle/graph";
 import { root } from "./install.mjs";
 import { readPackages, rooms } from "./rooms.mjs";
 
@@ -16,6 +18,17 @@ replaceSection(
     "| package | |",
     "|---|---|",
     ...packages.map(({ folder, name, description }) => `| [\`${name}\`](packages/${folder}) | ${description} |`),
+  ].join("\n"),
+);
+const gradient = { yes: "✓", none: "– not differentiable", pending: "– not yet" };
+const lowering = { direct: "as it is", composite: "its definition", fused: "fused" };
+replaceSection(
+  "COMPATIBILITY.md",
+  "operators",
+  [
+    `| operator | portable (opset ${OPSET}) | ONNX Runtime | gradient |`,
+    "|---|---|---|---|",
+    ...describeOps().map((op) => `| \`${op.op}\` | ✓ | ${lowering[op.lowering]} | ${gradient[op.gradient]} |`),
   ].join("\n"),
 );
 for (const { folder } of packages) copyFileSync(`${root}/LICENSE`, `${root}/packages/${folder}/LICENSE`);

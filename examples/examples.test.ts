@@ -1,0 +1,80 @@
+import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { pictures } from "@waggle/mini";
+import { describe, expect, test } from "vitest";
+
+const folder = fileURLToPath(new URL(".", import.meta.url));
+
+/** The reference implementation's answers on the embedded model. */
+const { cases }: { cases: readonly { image: string; question: string; text: string }[] } = JSON.parse(
+  readFileSync(new URL("../packages/mini/src/__vectors__/expected.json", import.meta.url), "utf8"),
+);
+
+function referenceAnswer(image: string, question: string): string {
+  const found = cases.find((each) => each.image === image && each.question === question);
+  if (!found) throw new Error(`no reference answer for "${question}" about ${image}`);
+  return found.text;
+}
+
+/** Runs an example from source, as its user would. */
+async function run(name: string, ...options: string[]): Promise<{ stdout: string; stderr: string; code: number }> {
+  const command = ["--conditions=@waggle/source", "--import", "tsx", `${folder}${name}.ts`, ...options];
+  try {
+    return { ...(await promisify(execFile)(process.execPath, command, { cwd: folder, timeout: 60_000 })), code: 0 };
+  } catch (error) {
+    const { stdout, stderr, code } = error as { stdout: string; stderr: string; code: number };
+    return { stdout, stderr, code };
+  }
+}
+
+test("caption-folder prints a caption for every picture", async () => {
+  const { stdout } = await run("caption-folder");
+  const expected = pictures.map(({ name }) => `${name}.png: ${referenceAnswer(`${name}.png`, "Describe the picture.")}`);
+  expect(stdout.trimEnd().split("\n")).toEqual(expected);
+});
+
+test("stream-chat answers the first question as the reference does, and the second one from the same conversation", async () => {
+  const { stdout } = await run("stream-chat");
+  const [first, second] = stdout.trimEnd().split("\n");
+  const question = "Is the white square large or small?";
+  expect(first).toBe(`${question} ${referenceAnswer("scene-01.png", question)}`);
+  expect(second).toMatch(/^In which corner is the white square\? \w/);
+});
+
+test("compose-by-hand gives the reference's answer", async () => {
+  const { stdout } = await run("compose-by-hand");
+  expect(stdout.trimEnd()).toBe(referenceAnswer("scene-02.png", "Describe the picture."));
+});
+
+describe("demo", () => {
+  test("answers about the bundled picture and says what it did", async () => {
+    const { stdout } = await run("demo");
+    expect(stdout).toContain(`answer    ${referenceAnswer("scene-02.png", "Describe the picture.")}\n`);
+    expect(stdout).toMatch(/^image {5}\d+ tokens/m);
+    expect(stdout).toMatch(/\d+ tokens\/s$/m);
+  });
+
+  test("takes the user's picture and question", async () => {
+    const picture = pictures.find(({ name }) => name === "scene-09");
+    const { stdout } = await run("demo", "--image", picture?.path ?? "", "--prompt", "What color is the cross?");
+    expect(stdout).toContain(`answer    ${referenceAnswer("scene-09.png", "What color is the cross?")}\n`);
+  });
+
+  test("says what is wrong with a picture that is none", async () => {
+    const { stderr, code } = await run("demo", "--image", fileURLToPath(import.meta.url));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^ImageError: .*examples\.test\.ts/);
+  });
+
+  test("names the option that it does not know", async () => {
+    const { stderr, code } = await run("demo", "--picture", "x.png");
+    expect(code).toBe(1);
+    expect(stderr).toContain("'--picture'");
+  });
+});
+
+test.each(readdirSync(folder).filter((name) => /(?<!\.test)\.ts$/.test(name)))("%s is one idea in at most 40 lines", (name) => {
+  expect(readFileSync(`${folder}${name}`, "utf8").trimEnd().split("\n").length).toBeLessThanOrEqual(40);
+});
