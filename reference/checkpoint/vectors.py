@@ -5,15 +5,23 @@
 all-types.safetensors   one tensor of every element type that Waggle reads, written by safetensors
 to-float32.safetensors  `stored.<dtype>` and `float32.<dtype>`: PyTorch's .to(torch.float32) of it. Edge cases first
                         (largest, smallest, subnormal, halfway between two floats, beyond 2^53), then random bits.
+torch-*.pt              the same tensors by torch.save in its forms: zip (pickle protocols 2 and 5), zip with Zip64 records,
+                        and before 1.6; with shared storages, transposes, slices, steps, an expanded row, a parameter
+torch-dense.safetensors those tensors as PyTorch makes them contiguous, named by their path in the dictionary
+unsafe.pt, deflated.pt  a pickle that wants os.system; an archive that is compressed
 """
 
+import os
+import struct
+import zipfile
+from collections import OrderedDict
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
 OUT = Path(__file__).parents[2] / "packages/checkpoint/src/__vectors__"
-META = {"torch": torch.__version__.split("+")[0], "made by": "reference/checkpoint/vectors.py"}
+META = {"made by": f"reference/checkpoint/vectors.py, torch {torch.__version__.split('+')[0]}"}  # one key: several have no fixed order
 
 
 def all_types() -> None:
@@ -49,6 +57,76 @@ def conversions() -> None:
     save_file(tensors, OUT / "to-float32.safetensors", META)
 
 
+def zip64(source: Path, target: Path) -> None:
+    """The same archive, with all sizes and places in Zip64 fields, as PyTorch writes them beyond 4 GB."""
+    data = source.read_bytes()
+    end = data.rindex(b"PK\x05\x06")
+    count, size, start = struct.unpack_from("<HII", data, end + 10)
+    directory, at = b"", start
+    for _ in range(count):
+        head = bytearray(data[at : at + 46])
+        stored, full = struct.unpack_from("<II", head, 20)
+        name_length, extra_length, comment_length = struct.unpack_from("<HHH", head, 28)
+        (local,) = struct.unpack_from("<I", head, 42)
+        extra = struct.pack("<HHQQQ", 1, 24, full, stored, local)
+        struct.pack_into("<II", head, 20, 0xFFFFFFFF, 0xFFFFFFFF)
+        struct.pack_into("<HHH", head, 28, name_length, len(extra), 0)
+        struct.pack_into("<I", head, 42, 0xFFFFFFFF)
+        directory += bytes(head) + data[at + 46 : at + 46 + name_length] + extra
+        at += 46 + name_length + extra_length + comment_length
+    end64 = struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 45, 45, 0, 0, count, count, len(directory), start)
+    locator = struct.pack("<IIQI", 0x07064B50, 0, start + len(directory), 1)
+    tail = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    target.write_bytes(data[:start] + directory + end64 + locator + tail)
+
+
+class Unsafe:
+    def __reduce__(self):
+        return os.system, ("echo executed",)
+
+
+def pickles() -> None:
+    torch.manual_seed(1)
+    matrix = torch.randn(5, 7)
+    block = torch.arange(2 * 3 * 4, dtype=torch.int64).reshape(2, 3, 4)
+    state = OrderedDict(
+        matrix=matrix,
+        same_storage=matrix,
+        transposed=matrix.t(),
+        row=matrix[2],
+        column=matrix[:, 3],
+        inner=matrix[1:4, 2:5],
+        steps=matrix[::2, ::3],
+        permuted=block.permute(2, 0, 1),
+        expanded=torch.tensor([[1.5], [2.5]]).expand(2, 6),
+        scalar=torch.tensor(3.25),
+        empty=torch.zeros(0, 3),
+        half=matrix.half().t(),
+        brain=matrix.bfloat16(),
+        double=matrix.double().t(),
+        int=torch.tensor([-(2**31), 2**31 - 1], dtype=torch.int32),
+        char=torch.tensor([-128, 127], dtype=torch.int8),
+        byte=torch.tensor([0, 255], dtype=torch.uint8),
+        bool=torch.tensor([True, False, True])[::2],
+        parameter=torch.nn.Parameter(torch.randn(3)),
+    )
+    saved = {"model": state, "epoch": 3, "lr": 1e-4, "list": [torch.ones(1), {"deep": torch.zeros(2)}], "size": matrix.shape, "big": 2**70, "none": None}
+    torch.save(saved, OUT / "torch-zip.pt")
+    torch.save(saved, OUT / "torch-zip-protocol5.pt", pickle_protocol=5)
+    torch.save(saved, OUT / "torch-legacy.pt", _use_new_zipfile_serialization=False)
+    zip64(OUT / "torch-zip.pt", OUT / "torch-zip64.pt")
+    assert torch.load(OUT / "torch-zip64.pt", weights_only=True)["epoch"] == 3
+    dense = {f"model.{name}": tensor.detach().contiguous().clone() for name, tensor in state.items()}
+    save_file(dense | {"list.0": torch.ones(1), "list.1.deep": torch.zeros(2)}, OUT / "torch-dense.safetensors", META)
+    torch.save({"weight": torch.ones(2), "other": Unsafe()}, OUT / "unsafe.pt")
+    with zipfile.ZipFile(OUT / "torch-zip.pt") as whole, zipfile.ZipFile(OUT / "deflated.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name))
+
+
 OUT.mkdir(exist_ok=True)
 all_types()
 conversions()
+pickles()
+for file in OUT.iterdir():
+    file.chmod(0o644)

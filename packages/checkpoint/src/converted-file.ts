@@ -63,7 +63,7 @@ export async function writeConverted(
   path: string,
   { prefix, tensors, byteLength: total }: ConvertedLayout,
   signal: AbortSignal | undefined,
-  onProgress: OnProgress | undefined,
+  onProgress: OnProgress<"convert"> | undefined,
 ): Promise<void> {
   let writing: Promise<void> = writeFully(file, prefix, 0);
   try {

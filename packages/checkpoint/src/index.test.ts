@@ -9,6 +9,7 @@ test("exports", () => {
       "WeightCache",
       "openCheckpoint",
       "openSafetensors",
+      "openTorch",
       "readJson",
       "resolveModel",
       "writeSafetensors",

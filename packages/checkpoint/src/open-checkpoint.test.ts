@@ -114,6 +114,6 @@ test("a folder without weights says what it holds", async () => {
   const folder = temporaryFolder();
   writeFileSync(join(folder, "README.md"), "");
   expect(((await rejection(openCheckpoint(folder))) as Error).message.replace(folder, "folder")).toMatchInlineSnapshot(
-    `"folder: holds no weights: expected model.safetensors or model.safetensors.index.json, found README.md."`,
+    `"folder: holds no weights: expected one of model.safetensors, model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json; found README.md."`,
   );
 });

@@ -1,7 +1,8 @@
 /**
- * A folder as it is published: one `model.safetensors`, or shards with an index.
+ * A folder as it is published: one file, or shards with an index. Safetensors are preferred to PyTorch's pickles.
  *
- *     model.safetensors.index.json   { metadata: { total_size }, weight_map: { tensor: file } }
+ *     model.safetensors              pytorch_model.bin
+ *     model.safetensors.index.json   pytorch_model.bin.index.json     { weight_map: { tensor: file } }
  *
  * The index and the shards' headers must say the same: every difference, over all shards, is listed in one error.
  */
@@ -10,23 +11,27 @@ import { basename, dirname, join } from "node:path";
 import { CheckpointError, type Problem, shorten, throwIfAny } from "./checkpoint-error.ts";
 import { duplicateKeys } from "./json-structure.ts";
 import { type Checkpoint, type OpenOptions, openSafetensors } from "./open-safetensors.ts";
+import { openTorch } from "./open-torch.ts";
 import { checkOptions } from "./options.ts";
 import { decodeUtf8, parseJson, readLimited } from "./read-json.ts";
 import { isRecord, kindOf } from "./safetensors-header.ts";
 import type { TensorEntry } from "./tensor-entry.ts";
 
-const SINGLE = "model.safetensors";
-const INDEX = "model.safetensors.index.json";
+const CANDIDATES = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 // As for a header: about a million names.
 const LARGEST_INDEX = 100_000_000;
 
-/** Opens the checkpoint in `path`: a folder, or directly a `.safetensors` file or an index. Headers only. */
+/** Opens the checkpoint in `path`: a folder, or directly a weight file or an index. Headers only. */
 export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
   checkOptions("openCheckpoint", options, ["signal"]);
   options.signal?.throwIfAborted();
   const file = await weightFileOf(path);
-  const checkpoint = file.endsWith(".json") ? await openSharded(file, options) : await openSafetensors(file, options);
+  const checkpoint = file.endsWith(".json") ? await openSharded(file, options) : await openFile(file, options);
   return { ...checkpoint, source: path };
+}
+
+async function openFile(path: string, options: OpenOptions): Promise<Checkpoint> {
+  return /\.(bin|pt|pth)$/.test(path) ? openTorch(path, options) : openSafetensors(path, options);
 }
 
 async function weightFileOf(path: string): Promise<string> {
@@ -35,12 +40,12 @@ async function weightFileOf(path: string): Promise<string> {
   });
   if (!found.isDirectory()) return path;
   const files = await readdir(path);
-  const name = [SINGLE, INDEX].find((candidate) => files.includes(candidate));
+  const name = CANDIDATES.find((candidate) => files.includes(candidate));
   if (name !== undefined) return join(path, name);
   throw new CheckpointError({
     code: "not_found",
     file: path,
-    message: `holds no weights: expected ${SINGLE} or ${INDEX}, found ${listed(files)}.`,
+    message: `holds no weights: expected one of ${CANDIDATES.join(", ")}; found ${listed(files)}.`,
   });
 }
 
@@ -85,7 +90,7 @@ function misplaced(shard: string, indexed: string | undefined, seenIn: string | 
 /** Opens one shard, or adds what is wrong with it to `problems`. */
 async function openShard(path: string, index: string, options: OpenOptions, problems: Problem[]): Promise<Checkpoint | undefined> {
   try {
-    return await openSafetensors(path, options);
+    return await openFile(path, options);
   } catch (error) {
     if (!(error instanceof CheckpointError)) throw error;
     if (error.code === "not_found") {

@@ -3,13 +3,13 @@ import { CheckpointError } from "./checkpoint-error.ts";
 import { type FileState, readExactly, withFile } from "./open-file.ts";
 import { checkOptions } from "./options.ts";
 import { parseHeader, type SafetensorsHeader } from "./safetensors-header.ts";
-import { type TensorEntry, tensorEntry } from "./tensor-entry.ts";
+import { type DenseTensorEntry, type TensorEntry, tensorEntry } from "./tensor-entry.ts";
 
 /** A set of named tensors on disk, known by their headers. No file stays open. */
-export interface Checkpoint {
+export interface Checkpoint<Entry extends TensorEntry = TensorEntry> {
   /** The file or folder it came from, for messages. */
   readonly source: string;
-  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly tensors: ReadonlyMap<string, Entry>;
   /** Free text that the writer left in the file (`__metadata__`). */
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -22,7 +22,7 @@ export interface OpenOptions {
 const LARGEST_HEADER = 100_000_000;
 
 /** Opens one safetensors file: reads and checks its header, and nothing else of it. */
-export async function openSafetensors(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
+export async function openSafetensors(path: string, options: OpenOptions = {}): Promise<Checkpoint<DenseTensorEntry>> {
   checkOptions("openSafetensors", options, ["signal"]);
   options.signal?.throwIfAborted();
   const { header, dataStart, state } = await withFile(path, async (file, opened) => ({
@@ -31,7 +31,7 @@ export async function openSafetensors(path: string, options: OpenOptions = {}): 
   }));
   // The real path: external data of an ONNX graph may not be reached through symbolic links (the hub's cache is made of them).
   const resolved: FileState = { ...state, path: await realpath(path) };
-  const tensors = new Map<string, TensorEntry>();
+  const tensors = new Map<string, DenseTensorEntry>();
   for (const { name, dtype, shape, begin, end } of header.entries) {
     const location = { path: resolved.path, offset: dataStart + begin, byteLength: end - begin };
     tensors.set(name, tensorEntry(resolved, name, dtype, shape, location));

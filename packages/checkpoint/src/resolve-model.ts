@@ -21,7 +21,7 @@ export interface ResolveOptions {
   /** Use only what the cache holds. Default: whether `$HF_HUB_OFFLINE` is 1, true, yes or on. */
   readonly offline?: boolean;
   readonly signal?: AbortSignal;
-  readonly onProgress?: OnProgress;
+  readonly onProgress?: OnProgress<"download" | "cached">;
   /** Files to fetch, `*` standing for anything. Default: configuration, tokenizer, and one form of the weights. */
   readonly include?: readonly string[];
 }

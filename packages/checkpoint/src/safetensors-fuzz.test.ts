@@ -3,38 +3,16 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Checkpoint, CheckpointError, openSafetensors } from "@waggle/checkpoint";
 import { expect, test } from "vitest";
+import { blindDamages, type Damage, generator, type Random } from "../test/damage.ts";
 import { temporaryFolder } from "../test/files.ts";
 
 const MUTANTS = 1000;
 
-/** Mulberry32: a small generator with the same numbers everywhere. */
-function generator(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
-
-type Random = (below: number) => number;
 const NUMBERS = ["0", "1", "-1", "1e308", "9007199254740993", "18446744073709551615", "4.5", "null", '"4"', "[]", "{}"];
 
 /** Every way of damage that we could think of. Those that know the header's grammar get deeper than random bits. */
-const damages: readonly ((bytes: Buffer, random: Random) => Buffer)[] = [
-  function flipBits(bytes, random) {
-    for (let flips = 1 + random(4); flips > 0; flips--)
-      bytes.writeUInt8((bytes[random(bytes.length)] ?? 0) ^ (1 << random(8)), random(bytes.length));
-    return bytes;
-  },
-  function flipHeaderBits(bytes, random) {
-    const at = random(Math.min(bytes.length, 400));
-    bytes.writeUInt8((bytes[at] ?? 0) ^ (1 << random(8)), at);
-    return bytes;
-  },
-  (bytes, random) => bytes.subarray(0, random(bytes.length)), // cut off
-  (bytes, random) => Buffer.concat([bytes, Buffer.alloc(1 + random(64))]), // something behind
+const damages: readonly Damage[] = [
+  ...blindDamages,
   function otherHeaderLength(bytes, random) {
     bytes.writeBigUInt64LE([BigInt(random(2000)), 2n ** BigInt(random(64)), 2n ** 64n - 1n - BigInt(random(9))][random(3)] ?? 0n);
     return bytes;
@@ -48,11 +26,6 @@ const damages: readonly ((bytes: Buffer, random: Random) => Buffer)[] = [
       replaceOne(json, /"[^"]+":/g, ['"t.int8":', '"__metadata__":', '"shape":', '"__proto__":'][random(4)] ?? "", random),
     ),
   (bytes, random) => inHeader(bytes, (json) => json.slice(0, random(json.length)) + "[".repeat(1 + random(20_000))), // deep nesting
-  function movePiece(bytes, random) {
-    const [from, to, length] = [random(bytes.length), random(bytes.length), random(64)];
-    bytes.copyWithin(to, from, from + length);
-    return bytes;
-  },
 ];
 
 function inHeader(bytes: Buffer, change: (json: string) => string): Buffer {

@@ -25,9 +25,15 @@ export interface TensorSource {
 /** One tensor of a checkpoint, known by its header; nothing of it is in memory until it is read. */
 export interface TensorEntry extends TensorSource {
   readonly name: string;
-  readonly location: TensorLocation;
+  /** Absent where the elements do not lie in a row: a PyTorch file may hold a transposed matrix, or a slice of another. */
+  readonly location?: TensorLocation;
   /** Names this content: another file, or the same file written anew, has another fingerprint. */
   readonly fingerprint: string;
+}
+
+/** A tensor that lies in a row, as nearly all do. */
+export interface DenseTensorEntry extends TensorEntry {
+  readonly location: TensorLocation;
   readInto(into: Uint8Array, start: number): Promise<void>;
 }
 
@@ -37,7 +43,7 @@ export function tensorEntry(
   dtype: DataType,
   shape: readonly number[],
   location: TensorLocation,
-): TensorEntry {
+): DenseTensorEntry {
   const { offset, byteLength } = location;
   const identity = [file.path, file.identity, offset, byteLength, dtype, shape.join("x")];
   const fingerprint = createHash("sha256").update(identity.join("\0")).digest("hex");

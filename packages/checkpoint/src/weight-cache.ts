@@ -17,7 +17,7 @@ import { isLocked, releaseAbandoned, withLock } from "./file-lock.ts";
 import { type Checkpoint, openSafetensors } from "./open-safetensors.ts";
 import { checkOptions } from "./options.ts";
 import type { OnProgress } from "./progress.ts";
-import type { TensorLocation } from "./tensor-entry.ts";
+import type { DenseTensorEntry, TensorLocation } from "./tensor-entry.ts";
 
 export interface WeightCacheOptions {
   /** Default `$WAGGLE_CACHE/weights`, else `$XDG_CACHE_HOME/waggle/weights`, else `~/.cache/waggle/weights`. */
@@ -37,7 +37,7 @@ export interface CachedWeights {
 
 export interface GetWeightsOptions {
   readonly signal?: AbortSignal;
-  readonly onProgress?: OnProgress;
+  readonly onProgress?: OnProgress<"convert">;
 }
 
 const DEFAULT_MAX_BYTES = 100e9;
@@ -153,7 +153,7 @@ async function isHit(path: string, layout: ConvertedLayout): Promise<boolean> {
 }
 
 /** `undefined` for a file that is missing or that we did not finish: it will be made again. */
-async function openCached(path: string): Promise<Checkpoint | undefined> {
+async function openCached(path: string): Promise<Checkpoint<DenseTensorEntry> | undefined> {
   try {
     return await openSafetensors(path);
   } catch (error) {

@@ -14,7 +14,7 @@ export interface WriteOptions {
   /** Free text for the header; loaders of PyTorch models expect `{ format: "pt" }`. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
-  readonly onProgress?: OnProgress;
+  readonly onProgress?: OnProgress<"write">;
 }
 
 /**
