@@ -11,4 +11,4 @@ for (const file of (await readdir(folder)).sort()) {
   const { text } = await model.generate([{ role: "user", content: [image(join(folder, file)), "Describe the picture."] }]);
   console.log(`${file}: ${text}`);
 }
-await model.dispose();
+model.dispose();

@@ -20,4 +20,4 @@ const model = await bee.load(mini);
 
 const { text } = await model.generate([{ role: "user", content: [image(pictures[1].path), "Describe the picture."] }]);
 console.log(text);
-await model.dispose();
+model.dispose();

@@ -1,7 +1,7 @@
 /** `npm run demo`: answers a question about a picture, streaming, and says what it did. */
 import { parseArgs } from "node:util";
 import { mini, pictures } from "@waggle/mini";
-import { image, load } from "@waggle/mllm";
+import { image, inspect, load } from "@waggle/mllm";
 
 try {
   const { values } = parseArgs({
@@ -11,6 +11,8 @@ try {
       prompt: { type: "string", default: "Describe the picture." },
     },
   });
+  const { model_type, parameters } = await inspect(values.model);
+  console.log(`model     ${model_type}, ${(parameters / 1e6).toFixed(1)} M parameters in use, ${values.model}`);
   console.log(`picture   ${values.image}\nquestion  ${values.prompt}`);
   const model = await load(values.model);
   process.stdout.write("answer    ");
@@ -18,10 +20,12 @@ try {
   for await (const piece of answer) process.stdout.write(piece);
   const { usage, timings } = await answer.result;
   const rate = (usage.completionTokens / timings.decodeMs) * 1000;
-  console.log(`\nmodel     ${values.model}\nimage     ${usage.imageTokens} tokens, encoded in ${timings.encodeMs.toFixed(0)} ms`);
+  console.log(`\nimage     ${usage.imageTokens} tokens, encoded in ${timings.encodeMs.toFixed(0)} ms`);
   console.log(`speed     ${usage.completionTokens} tokens, ${rate.toFixed(0)} tokens/s`);
-  await model.dispose();
+  model.dispose();
 } catch (error) {
-  console.error(error instanceof Error ? `${error.name}: ${error.message}` : error);
+  const { name, message, code = "" } = error as Error & { code?: string };
+  const usage = code.startsWith("ERR_PARSE_ARGS") ? ". Options: --image FILE|URL|-, --prompt TEXT, --model FOLDER|HUB_ID" : "";
+  console.error(`\n${name}: ${message}${usage}`);
   process.exitCode = 1;
 }

@@ -65,13 +65,13 @@ describe("demo", () => {
   test("says what is wrong with a picture that is none", async () => {
     const { stderr, code } = await run("demo", "--image", fileURLToPath(import.meta.url));
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^ImageError: .*examples\.test\.ts/);
+    expect(stderr).toMatch(/^\nImageError: .*examples\.test\.ts/);
   });
 
   test("names the option that it does not know", async () => {
     const { stderr, code } = await run("demo", "--picture", "x.png");
     expect(code).toBe(1);
-    expect(stderr).toContain("'--picture'");
+    expect(stderr).toMatch(/'--picture'.*--image/s);
   });
 });
 

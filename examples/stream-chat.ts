@@ -16,4 +16,4 @@ for (const question of ["Is the white square large or small?", "In which corner 
   process.stdout.write("\n");
   messages.push({ role: "assistant", content: answer });
 }
-await model.dispose();
+model.dispose();
