@@ -1,2 +1,11 @@
+export type { AbstractorOptions } from "./abstractor.ts";
+export { CAbstractor, type CAbstractorOptions, cAbstractor } from "./c-abstractor.ts";
+export { DAbstractor, type DAbstractorOptions, dAbstractor } from "./d-abstractor.ts";
+export { GroupedLinear, groupedLinear } from "./grouped-linear.ts";
+export { HoneybeeMlp, type HoneybeeMlpOptions, honeybeeMlp } from "./honeybee-mlp.ts";
 export { linear, type MlpOptions, MlpProjector, mlp, originalMlpKey } from "./mlp.ts";
+export { type PixelShuffleOptions, PixelShuffleProjector, pixelShuffleProjector } from "./pixel-shuffle.ts";
 export type { Grid, Projector, ProjectorFactory } from "./projector.ts";
+export type { ProjectorMaps } from "./projector-maps.ts";
+export { blip2QFormerKey, QFormer, type QFormerOptions, qFormer } from "./q-former.ts";
+export { Resampler, type ResamplerOptions, resampler } from "./resampler.ts";
