@@ -7,14 +7,17 @@ import { RandomNumbers, randomSeed } from "./random.ts";
 import { greedySampler, randomSampler, type Sampler } from "./sampler.ts";
 import { StopStrings } from "./stop-strings.ts";
 
-/** Turns ids into text piece by piece; `stream()` of a tokenizer of @waggle/text is one. */
+/** Turns ids into text; a tokenizer of @waggle/text does. */
 export interface Detokenizer {
-  push(id: number): string;
-  end(): string;
+  decode(ids: Iterable<number>, options: { readonly skipSpecialTokens: boolean }): string;
+  stream(options: { readonly skipSpecialTokens: boolean }): { push(id: number): string; end(): string };
 }
 
 /** Tokens of an answer for which neither the call nor the model's generation_config.json names a length. */
 const defaultNewTokens = 512;
+
+/** Special tokens are not part of an answer's text. */
+const shown = { skipSpecialTokens: true };
 
 /**
  * One request from its prompt to its last token: what was generated, what may be shown, and when it ends. Knows
@@ -25,6 +28,7 @@ export class Sequence {
   readonly #options: ResolvedOptions;
   readonly #sampler: Sampler;
   readonly #detokenizer: Detokenizer;
+  readonly #pieces: ReturnType<Detokenizer["stream"]>;
   readonly #stops: StopStrings;
   readonly #sink: GenerationSink;
   readonly #maxLength: number;
@@ -48,6 +52,7 @@ export class Sequence {
     this.prompt = prompt;
     this.#options = options;
     this.#detokenizer = request.detokenizer;
+    this.#pieces = request.detokenizer.stream(shown);
     this.#sink = request.sink;
     this.#maxLength = lengthLimit(prompt.ids.length, options, request.maxPositions);
     this.#ids = [...prompt.ids];
@@ -87,7 +92,7 @@ export class Sequence {
     const id = this.#sampler.next(logits, this.#ids);
     this.#firstToken ??= performance.now();
     this.#ids.push(id);
-    let text = this.#stops.push(this.#detokenizer.push(id));
+    let text = this.#stops.push(this.#pieces.push(id));
     const reason = this.#reasonToEnd(id);
     if (reason) text += this.#rest();
     this.#text += text;
@@ -97,9 +102,7 @@ export class Sequence {
 
   /** Ends with what there is. */
   stop(): void {
-    if (this.#settled) return;
-    this.#text += this.#rest();
-    this.#finish("abort");
+    if (!this.#settled) this.#finish("abort");
   }
 
   fail(error: unknown): void {
@@ -115,7 +118,7 @@ export class Sequence {
 
   /** What was held back: half a character, half a stop string. */
   #rest(): string {
-    return this.#stops.push(this.#detokenizer.end()) + this.#stops.end();
+    return this.#stops.push(this.#pieces.end()) + this.#stops.end();
   }
 
   #finish(finishReason: FinishReason): void {
@@ -123,11 +126,13 @@ export class Sequence {
     const now = performance.now();
     const first = this.#firstToken ?? now;
     const promptTokens = this.prompt.ids.length;
+    const tokenIds = this.#ids.slice(promptTokens);
     this.#sink.finish({
-      text: this.#text,
-      tokenIds: this.#ids.slice(promptTokens),
+      // All tokens at once, as the reference decodes them: bytes that never become a character may look different one by one.
+      text: this.#stops.found === null ? this.#detokenizer.decode(tokenIds, shown) : this.#text,
+      tokenIds,
       finishReason,
-      usage: { promptTokens, completionTokens: this.#ids.length - promptTokens, cachedTokens: this.#cachedTokens },
+      usage: { promptTokens, completionTokens: tokenIds.length, cachedTokens: this.#cachedTokens },
       timings: { prefillMs: first - this.#started, decodeMs: now - first },
     });
   }

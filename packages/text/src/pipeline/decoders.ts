@@ -1,6 +1,7 @@
 /**
  * Decoders of a tokenizer.json: token spellings to text. Each one works token by token and says at the end what it
- * held back, so decoding a list and decoding a stream are the same code and cannot disagree.
+ * held back, so decoding a list and decoding a stream are the same code. They disagree in one case only, as in the
+ * reference: a run of bytes that is no UTF-8 as a whole (see byteFallback).
  * reference  tokenizers `decoders::*`
  */
 import type { JsonEntry } from "../json-entry.ts";
@@ -18,7 +19,8 @@ export interface DecoderRun {
   open?(): boolean;
 }
 
-export type Decoder = () => DecoderRun;
+/** `streaming`: text is wanted as early as it can be had. */
+export type Decoder = (streaming: boolean) => DecoderRun;
 
 export function parseDecoder(entry: JsonEntry, depth = 0): Decoder {
   const type = entry.at("type").string();
@@ -89,8 +91,8 @@ function sequence(entry: JsonEntry, depth: number): Decoder {
     fused ||= fuses;
     return wholeNeeded ? collected(decoder) : decoder;
   });
-  return () => {
-    const runs = parts.map((part) => part());
+  return (streaming) => {
+    const runs = parts.map((part) => part(streaming));
     const pass = (tokens: readonly string[], from: number): readonly string[] =>
       runs.slice(from).reduce<readonly string[]>((current, run) => current.flatMap((token) => run.push(token)), tokens);
     return {
@@ -102,8 +104,8 @@ function sequence(entry: JsonEntry, depth: number): Decoder {
 }
 
 function collected(decoder: Decoder): Decoder {
-  return () => {
-    const run = decoder();
+  return (streaming) => {
+    const run = decoder(streaming);
     let text = "";
     return {
       push(token) {
@@ -142,8 +144,11 @@ function unfinishedLength(bytes: Uint8Array): number {
 
 const LONGEST_CHARACTER = 4; // bytes: a longer run that is not UTF-8 will never be
 
-/** `<0xE4>` tokens gather until they are whole characters; a run that never is becomes one U+FFFD per byte. */
-const byteFallback: Decoder = () => {
+/**
+ * `<0xE4>` tokens gather until another token comes; a run that is not UTF-8 as a whole becomes one U+FFFD per byte, even
+ * where some of its bytes are characters. A stream gives whole characters out before it knows how the run ends.
+ */
+const byteFallback: Decoder = (streaming) => {
   let pending: number[] = [];
   const flush = (): string[] => {
     if (pending.length === 0) return [];
@@ -157,7 +162,7 @@ const byteFallback: Decoder = () => {
       const byte = byteOfToken(token);
       if (byte === -1) return [...flush(), token];
       pending.push(byte);
-      const whole = pending.length <= LONGEST_CHARACTER && fromValidUtf8(Uint8Array.from(pending)) !== null;
+      const whole = streaming && pending.length <= LONGEST_CHARACTER && fromValidUtf8(Uint8Array.from(pending)) !== null;
       return whole ? flush() : [];
     },
     end: flush,

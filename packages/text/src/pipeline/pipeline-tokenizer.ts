@@ -91,7 +91,7 @@ export class PipelineTokenizer implements Tokenizer {
 
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
     checkOptions("decode", options, ["skipSpecialTokens", "cleanUp"]);
-    const run = this.#pipeline.decoder();
+    const run = this.#pipeline.decoder(false);
     const parts: string[] = [];
     for (const id of ids) {
       const token = this.#spell(id, options.skipSpecialTokens ?? false);
@@ -104,7 +104,7 @@ export class PipelineTokenizer implements Tokenizer {
 
   stream(options: StreamOptions = {}): TokenStream {
     checkOptions("stream", options, ["skipSpecialTokens"]);
-    return decodingStream(this.#pipeline.decoder(), (id) => this.#spell(id, options.skipSpecialTokens ?? false));
+    return decodingStream(this.#pipeline.decoder(true), (id) => this.#spell(id, options.skipSpecialTokens ?? false));
   }
 
   tokenId(token: string): number | undefined {

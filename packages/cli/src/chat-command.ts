@@ -1,0 +1,28 @@
+import { image } from "@waggle/image";
+import type { Message } from "@waggle/mllm";
+import { Command } from "commander";
+import { Conversation } from "./conversation.ts";
+import { withModel } from "./open-model.ts";
+import { addSamplingFlags, generationOptions, type SamplingFlags } from "./sampling-flags.ts";
+
+interface Flags extends SamplingFlags {
+  readonly image?: readonly string[];
+}
+
+export function chatCommand(): Command {
+  const command = new Command("chat")
+    .description("talk in the terminal; Ctrl-C stops the answer, at the prompt it leaves")
+    .argument("<model>", "folder, Hugging Face id, or `mini`")
+    .option("--image <file>", "a picture for the first message: file or http(s) URL; may be given several times", collect);
+  return addSamplingFlags(command).action(async (name: string, flags: Flags) => {
+    const options = generationOptions(flags, command);
+    await withModel(name, async (model) => {
+      const answer = (messages: readonly Message[]) => model.chat(messages, options);
+      await new Conversation({ answer, input: process.stdin, output: process.stdout, images: (flags.image ?? []).map((source) => image(source)) }).run();
+    });
+  });
+}
+
+function collect(value: string, all: readonly string[] = []): readonly string[] {
+  return [...all, value];
+}

@@ -1,0 +1,87 @@
+import { createInterface, type Interface } from "node:readline/promises";
+import { type ImageInput, image } from "@waggle/image";
+import type { ChatStream, Message } from "@waggle/mllm";
+
+const help = "/image FILE adds a picture to the next message, /reset begins anew, /exit leaves.";
+
+/**
+ * A conversation in a terminal. The messages are kept here and handed over whole each time; the model's cache sees
+ * that they begin like the last ones, so that only what is new is computed.
+ *
+ * Ctrl-C while an answer is made stops the answer, at the prompt it leaves (as Ctrl-D and /exit do).
+ */
+export class Conversation {
+  readonly #answer: (messages: readonly Message[]) => ChatStream;
+  readonly #input: NodeJS.ReadStream;
+  readonly #output: NodeJS.WriteStream;
+  #messages: readonly Message[] = [];
+  #images: readonly ImageInput[];
+  #running: ChatStream | null = null;
+
+  constructor(options: {
+    readonly answer: (messages: readonly Message[]) => ChatStream;
+    readonly input: NodeJS.ReadStream;
+    readonly output: NodeJS.WriteStream;
+    readonly images: readonly ImageInput[];
+  }) {
+    this.#answer = options.answer;
+    this.#input = options.input;
+    this.#output = options.output;
+    this.#images = options.images;
+  }
+
+  /** Until the user leaves or the input ends. */
+  async run(): Promise<void> {
+    const terminal = this.#input.isTTY === true;
+    const lines = createInterface({ input: this.#input, output: this.#output, terminal, prompt: terminal ? "> " : "" });
+    const interrupt = () => (this.#running ? this.#running.stop() : lines.close());
+    lines.on("SIGINT", interrupt);
+    process.on("SIGINT", interrupt); // without a terminal the signal comes to the process
+    if (terminal) this.#output.write(`${help}\n`);
+    try {
+      await this.#talk(lines);
+    } finally {
+      process.off("SIGINT", interrupt);
+      lines.close();
+    }
+  }
+
+  async #talk(lines: Interface): Promise<void> {
+    lines.prompt();
+    for await (const line of lines) {
+      if (line.trim() === "/exit") return;
+      try {
+        await this.#take(line.trim());
+      } catch (error) {
+        this.#output.write(`${error instanceof Error ? error.message : String(error)}\n`); // the conversation goes on
+      }
+      lines.prompt();
+    }
+  }
+
+  async #take(line: string): Promise<void> {
+    const [, command, rest = ""] = /^\/(\S+)\s*(.*)$/s.exec(line) ?? [];
+    if (command === undefined) return line === "" ? undefined : this.#ask(line);
+    if (command === "image" && rest !== "") this.#images = [...this.#images, image(rest)];
+    else if (command === "reset") {
+      this.#messages = [];
+      this.#images = [];
+    } else this.#output.write(`${help}\n`);
+  }
+
+  /** A question that fails leaves no trace: it can be asked again. */
+  async #ask(question: string): Promise<void> {
+    const messages: readonly Message[] = [...this.#messages, { role: "user", content: [...this.#images, question] }];
+    const answer = this.#answer(messages);
+    this.#running = answer;
+    try {
+      for await (const piece of answer) this.#output.write(piece);
+      const { text } = await answer.result;
+      this.#messages = [...messages, { role: "assistant", content: text }];
+      this.#images = [];
+    } finally {
+      this.#running = null;
+      this.#output.write("\n");
+    }
+  }
+}

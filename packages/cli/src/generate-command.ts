@@ -1,0 +1,45 @@
+import { image } from "@waggle/image";
+import type { MultimodalModel } from "@waggle/mllm";
+import { Command } from "commander";
+import { withModel } from "./open-model.ts";
+import { addSamplingFlags, generationOptions, type SamplingFlags } from "./sampling-flags.ts";
+
+interface Flags extends SamplingFlags {
+  readonly image?: readonly string[];
+  readonly prompt: string;
+  readonly raw?: true;
+  readonly json?: true;
+}
+
+export function generateCommand(): Command {
+  const command = new Command("generate")
+    .description("answer one prompt")
+    .argument("<model>", "folder, Hugging Face id, or `mini`")
+    .option("--image <file>", "a picture: file, http(s) URL, or - for stdin; may be given several times", collect)
+    .requiredOption("--prompt <text>", "the user's message; with --raw the whole prompt text")
+    .option("--raw", "do not put the prompt through the model's template; <image> stands for each picture");
+  return addSamplingFlags(command)
+    .option("--json", "print one JSON object: text, tokenIds, finishReason, usage, timings")
+    .action(async (name: string, flags: Flags) => {
+      const options = generationOptions(flags, command);
+      await withModel(name, async (model) => {
+        const answer = start(model, flags, options);
+        if (flags.json) {
+          process.stdout.write(`${JSON.stringify(await answer.result)}\n`);
+          return;
+        }
+        for await (const piece of answer) process.stdout.write(piece);
+        process.stdout.write("\n");
+      });
+    });
+}
+
+function start(model: MultimodalModel, { image: sources = [], prompt, raw }: Flags, options: ReturnType<typeof generationOptions>) {
+  const images = sources.map((source) => image(source));
+  if (raw) return model.stream(prompt, { ...options, images });
+  return model.chat([{ role: "user", content: [...images, prompt] }], options);
+}
+
+function collect(value: string, all: readonly string[] = []): readonly string[] {
+  return [...all, value];
+}

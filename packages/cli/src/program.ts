@@ -1,0 +1,17 @@
+import { Command } from "commander";
+import { cacheCommand } from "./cache-command.ts";
+import { chatCommand } from "./chat-command.ts";
+import { generateCommand } from "./generate-command.ts";
+import { inspectCommand } from "./inspect-command.ts";
+
+/** The command line as a whole. Built anew for every run: commander keeps the values that it has read. */
+export function program(): Command {
+  const root = new Command("waggle")
+    .description("Multimodal language models on the command line.\n<model> is a folder, a Hugging Face id, or `mini`, the embedded one.")
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true });
+  for (const command of [generateCommand(), chatCommand(), inspectCommand(), cacheCommand()]) {
+    root.addCommand(command.exitOverride().showHelpAfterError("(waggle --help, waggle <command> --help)"));
+  }
+  return root;
+}

@@ -1,0 +1,42 @@
+import type { Progress } from "@waggle/mllm";
+import { Presets, SingleBar } from "cli-progress";
+
+const label: Readonly<Record<Progress["phase"], string>> = {
+  download: "downloading",
+  cached: "hub not reachable, using the cache",
+  convert: "converting weights",
+  write: "writing",
+  load: "loading",
+};
+
+export interface ProgressDisplay {
+  readonly onProgress: (progress: Progress) => void;
+  /** Takes the bar off the screen. */
+  stop(): void;
+}
+
+/** A bar on stderr for whatever takes longer than a moment; nothing where stderr is not a terminal. */
+export function progressDisplay(stream: NodeJS.WriteStream = process.stderr): ProgressDisplay {
+  if (!stream.isTTY) return { onProgress: () => {}, stop: () => {} };
+  const bar = new SingleBar(
+    { stream, format: "{label} {bar} {percentage}% {file}", clearOnComplete: true, hideCursor: true, etaBuffer: 50 },
+    Presets.shades_classic,
+  );
+  let running: string | null = null;
+  return {
+    onProgress({ phase, file, loaded, total }) {
+      if (total === 0) return;
+      if (running !== phase) {
+        bar.stop();
+        bar.start(total, loaded);
+        running = phase;
+      }
+      bar.setTotal(total);
+      bar.update(loaded, { label: label[phase], file });
+    },
+    stop() {
+      bar.stop();
+      running = null;
+    },
+  };
+}

@@ -1,0 +1,55 @@
+import type { GenerationResult, GenerationStream } from "@waggle/generation";
+
+/** The whole answer. Times in milliseconds; `loadMs` is the model's, and the same for every answer. */
+export interface GenerateResult {
+  readonly text: string;
+  readonly tokenIds: readonly number[];
+  readonly finishReason: GenerationResult["finishReason"];
+  readonly usage: { readonly promptTokens: number; readonly imageTokens: number; readonly completionTokens: number };
+  readonly timings: { readonly loadMs: number; readonly encodeMs: number; readonly prefillMs: number; readonly decodeMs: number };
+}
+
+/** An answer that the engine has begun. */
+export interface StartedAnswer {
+  readonly tokens: GenerationStream;
+  readonly imageTokens: number;
+  readonly loadMs: number;
+  readonly encodeMs: number;
+  /** Called when the answer is over. */
+  release(): void;
+}
+
+/**
+ * An answer while it is made: iterate for its text, await `result` for the whole; both may be done. Leaving the loop
+ * and `stop()` end it with what there is ("abort"); the call's AbortSignal makes iteration and `result` throw its reason.
+ */
+export class ChatStream implements AsyncIterable<string> {
+  readonly result: Promise<GenerateResult>;
+  readonly #started: Promise<StartedAnswer>;
+
+  constructor(started: Promise<StartedAnswer>) {
+    this.#started = started;
+    this.result = started.then(finish);
+    this.result.catch(() => {}); // who only iterates learns of the error there
+  }
+
+  /** Ends the answer after the token that is being computed. */
+  stop(): void {
+    this.#started.then(({ tokens }) => tokens.stop()).catch(() => {});
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<string, void, undefined> {
+    const { tokens } = await this.#started;
+    for await (const { text } of tokens) if (text !== "") yield text;
+  }
+}
+
+async function finish({ tokens, imageTokens, loadMs, encodeMs, release }: StartedAnswer): Promise<GenerateResult> {
+  try {
+    const { text, tokenIds, finishReason, usage, timings } = await tokens.result;
+    const { promptTokens, completionTokens } = usage;
+    return { text, tokenIds, finishReason, usage: { promptTokens, imageTokens, completionTokens }, timings: { loadMs, encodeMs, ...timings } };
+  } finally {
+    release();
+  }
+}

@@ -1,0 +1,111 @@
+import { dimMul, type GraphDefinition, input, ops, shapeOf, symbol } from "@waggle/graph";
+import type { ImageProcessor } from "@waggle/image";
+import { decoderGraph, type LanguageModel } from "@waggle/language";
+import { ConfigError, type ConfigProblem, checkOptions, loadStateDict, Module, type StateDict } from "@waggle/nn";
+import type { Projector, ProjectorFactory } from "@waggle/projectors";
+import type { PromptTemplate, Tokenizer } from "@waggle/text";
+import type { VisionEncoder } from "@waggle/vision";
+import { publishedKey } from "./checkpoint-keys.ts";
+import type { LoadOptions } from "./load-options.ts";
+import type { MultimodalModel } from "./multimodal-model.ts";
+import { startComposition } from "./start.ts";
+
+/** What a width must be beside `Known`: the same, where both are known to the compiler. */
+type SameWidth<Known extends number, Given extends number> = number extends Known ? Given : number extends Given ? Given : Known;
+
+/** Parts that fit: a projector between a vision encoder's width C and a language model's width D. */
+export interface Parts<C extends number, D extends number, PC extends number, PD extends number> {
+  readonly vision: VisionEncoder<C>;
+  readonly projector:
+    | ProjectorFactory
+    | (Projector<PC, PD> & { readonly vision_hidden_size: SameWidth<C, PC>; readonly text_hidden_size: SameWidth<D, PD> });
+  readonly language: LanguageModel<D>;
+  readonly prompt: PromptTemplate;
+  /** Default: the folder's own. */
+  readonly tokenizer?: Tokenizer;
+  /** Default: the folder's own. */
+  readonly processor?: ImageProcessor;
+  /** What stands for a picture in a prompt. Default `<image>`. */
+  readonly placeholder?: string;
+}
+
+/**
+ * A multimodal model from its parts. Widths that do not fit are a compile error where they are literals, and one
+ * ConfigError where they come from files.
+ */
+export function compose<C extends number, D extends number, PC extends number = number, PD extends number = number>(
+  parts: Parts<C, D, PC, PD>,
+): Composition {
+  checkOptions("compose", parts, ["vision", "projector", "language", "prompt", "tokenizer", "processor", "placeholder"]);
+  const { vision, projector, language, ...rest } = parts;
+  const built = typeof projector === "function" ? projector(vision.hidden_size, language.hidden_size, vision.grid) : projector;
+  const problems: ConfigProblem[] = [];
+  if (built.vision_hidden_size !== vision.hidden_size) {
+    problems.push({ field: "projector.vision_hidden_size", message: `expected ${vision.hidden_size}, the width of the vision encoder, got ${built.vision_hidden_size}.` });
+  }
+  if (built.text_hidden_size !== language.hidden_size) {
+    problems.push({ field: "projector.text_hidden_size", message: `expected ${language.hidden_size}, the width of the language model, got ${built.text_hidden_size}.` });
+  }
+  if (problems.length > 0) throw new ConfigError("compose", problems);
+  return new Composition(new LlavaModules(vision, built, language), rest);
+}
+
+/** The parts under the names that a llava-hf checkpoint gives them. */
+export class LlavaModules extends Module {
+  readonly vision_tower: VisionEncoder;
+  readonly multi_modal_projector: Projector;
+  readonly language_model: LanguageModel;
+
+  constructor(vision_tower: VisionEncoder, multi_modal_projector: Projector, language_model: LanguageModel) {
+    super();
+    this.vision_tower = vision_tower;
+    this.multi_modal_projector = multi_modal_projector;
+    this.language_model = language_model;
+  }
+}
+
+/** A model whose parts fit together. It has no weights until they are loaded. */
+export class Composition {
+  readonly modules: LlavaModules;
+  readonly prompt: PromptTemplate;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly processor: ImageProcessor | undefined;
+  readonly placeholder: string;
+
+  constructor(modules: LlavaModules, { prompt, tokenizer, processor, placeholder = "<image>" }: Pick<Parts<number, number, number, number>, "prompt" | "tokenizer" | "processor" | "placeholder">) {
+    this.modules = modules;
+    this.prompt = prompt;
+    this.tokenizer = tokenizer;
+    this.processor = processor;
+    this.placeholder = placeholder;
+  }
+
+  get tokensPerImage(): number {
+    return this.modules.multi_modal_projector.tokenCount(this.modules.vision_tower.patches);
+  }
+
+  /** pixel_values [B, 3, H, W] → features [B·T, D] */
+  visionGraph(): GraphDefinition {
+    const { vision_tower, multi_modal_projector } = this.modules;
+    const { height, width } = vision_tower.image_size;
+    const pixel_values = input("pixel_values", "float32", [symbol("B"), 3, height, width]);
+    const tokens = multi_modal_projector.forward(vision_tower.forward(pixel_values)); // [B, T, D]
+    const [B, T, D] = shapeOf(tokens, "B T D");
+    return { name: "vision", inputs: { pixel_values }, outputs: { features: ops.reshape(tokens, [dimMul(B, T), D]) } };
+  }
+
+  /** The decoder protocol of @waggle/language. */
+  decoderGraph(): GraphDefinition {
+    return { name: "decoder", ...decoderGraph(this.modules.language_model) };
+  }
+
+  /** Binds the weights of a llava-hf checkpoint, in any of its spellings; strict, and without reading them. */
+  bind(checkpoint: StateDict): void {
+    loadStateDict(this.modules, checkpoint, { rename: publishedKey });
+  }
+
+  /** Takes weights, and what is not given here, from a folder or a hub id, and starts the model. */
+  load(id: string, options: LoadOptions = {}): Promise<MultimodalModel> {
+    return startComposition(this, id, options, performance.now());
+  }
+}

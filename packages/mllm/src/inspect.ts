@@ -1,0 +1,109 @@
+import { type Checkpoint, CheckpointError, openCheckpoint } from "@waggle/checkpoint";
+import { loadStateDict, type Module } from "@waggle/nn";
+import { llavaHf } from "@waggle/text";
+import { compose } from "./compose.ts";
+import { buildLanguage, llavaParts, readConfig } from "./load.ts";
+import type { LoadOptions } from "./load-options.ts";
+import { folderOf } from "./start.ts";
+
+/** One part of a model. */
+export interface PartDescription {
+  readonly name: "vision encoder" | "projector" | "language model";
+  /** Numbers in the weights that are used; a vision encoder's last layers often are not. */
+  readonly parameters: number;
+  /** The same in the file's types, in bytes; null while the weights are not on this machine. */
+  readonly storedBytes: number | null;
+  /** Element types in the file. */
+  readonly dtypes: readonly string[];
+  /** Its sizes, spelled as in config.json. */
+  readonly sizes: Readonly<Record<string, number>>;
+}
+
+export interface ModelDescription {
+  readonly folder: string;
+  readonly model_type: string;
+  readonly parts: readonly PartDescription[];
+  readonly parameters: number;
+  /** null for a model that takes text only. */
+  readonly tokensPerImage: number | null;
+  /** Positions of prompt and answer together; null where nothing bounds them. */
+  readonly maxPositions: number | null;
+  readonly memory: {
+    /** The weights as they are run, in float32. */
+    readonly weightBytes: number;
+    /** Of these: weights of another type, converted once into the cache on disk. */
+    readonly convertedBytes: number;
+    /** Keys and values of one position, and of all that the model has. */
+    readonly cacheBytesPerToken: number;
+    readonly cacheBytesAtMaxPositions: number | null;
+  };
+}
+
+/**
+ * What a model is and what it needs, from config.json and the headers of its weight files. Of a hub id only the small
+ * files are downloaded; weights that are not here are described by what config.json implies.
+ */
+export async function inspect(id: string, options: LoadOptions = {}): Promise<ModelDescription> {
+  const folder = await folderOf(id, options, ["*.json"]);
+  const config = await readConfig(folder);
+  const checkpoint = await checkpointIfHere(folder);
+  if (config.model_type === "text") {
+    const language = buildLanguage(config.text);
+    if (checkpoint) loadStateDict(language, checkpoint);
+    return describe(folder, config.text.model_type, [describeLanguage(language)], language, null);
+  }
+  const composition = compose({ ...llavaParts(config), prompt: llavaHf });
+  if (checkpoint) composition.bind(checkpoint);
+  const { vision_tower, multi_modal_projector, language_model } = composition.modules;
+  const { hidden_size, image_size, patches } = vision_tower;
+  const parts = [
+    describePart("vision encoder", vision_tower, { hidden_size, image_height: image_size.height, image_width: image_size.width, patches }),
+    describePart("projector", multi_modal_projector, { tokens: composition.tokensPerImage, text_hidden_size: language_model.hidden_size }),
+    describeLanguage(language_model),
+  ];
+  return describe(folder, config.model_type, parts, language_model, composition.tokensPerImage);
+}
+
+type Language = ReturnType<typeof buildLanguage>;
+
+function describe(folder: string, model_type: string, parts: readonly PartDescription[], language: Language, tokensPerImage: number | null): ModelDescription {
+  const sum = (of: (part: PartDescription) => number) => parts.reduce((total, part) => total + of(part), 0);
+  const cacheBytesPerToken = 2 * language.layers * language.kv_heads * language.head_dim * 4;
+  const maxPositions = Number.isFinite(language.max_positions) ? language.max_positions : null;
+  return {
+    folder,
+    model_type,
+    parts,
+    parameters: sum(({ parameters }) => parameters),
+    tokensPerImage,
+    maxPositions,
+    memory: {
+      weightBytes: 4 * sum(({ parameters }) => parameters),
+      convertedBytes: 4 * sum(({ parameters, dtypes }) => (dtypes.every((dtype) => dtype === "float32") ? 0 : parameters)),
+      cacheBytesPerToken,
+      cacheBytesAtMaxPositions: maxPositions === null ? null : maxPositions * cacheBytesPerToken,
+    },
+  };
+}
+
+function describeLanguage(language: Language): PartDescription {
+  const { hidden_size, layers, kv_heads, head_dim, vocab_size } = language;
+  return describePart("language model", language, { hidden_size, num_hidden_layers: layers, num_key_value_heads: kv_heads, head_dim, vocab_size });
+}
+
+function describePart(name: PartDescription["name"], module: Module, sizes: PartDescription["sizes"]): PartDescription {
+  const sources = Array.from(module.namedParameters(), ([, parameter]) => parameter.source);
+  const known = sources.flatMap((source) => source ?? []);
+  const storedBytes = known.length < sources.length ? null : known.reduce((bytes, source) => bytes + (source.location?.byteLength ?? 0), 0);
+  return { name, parameters: module.parameterCount(), storedBytes, dtypes: [...new Set(known.map(({ dtype }) => dtype))].sort(), sizes };
+}
+
+/** The headers of the weights; null where the folder holds no weights, or not all of them. */
+async function checkpointIfHere(folder: string): Promise<Checkpoint | null> {
+  try {
+    return await openCheckpoint(folder);
+  } catch (error) {
+    if (error instanceof CheckpointError && error.problems.every(({ code }) => code === "not_found" || code === "missing_shard")) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,49 @@
+import type { DecodeOptions } from "@waggle/image";
+import type { Device } from "@waggle/runtime";
+import type { PromptTemplate } from "@waggle/text";
+import type { WeightCache } from "@waggle/checkpoint";
+
+/** How far a long piece of work is, in bytes. */
+export interface Progress {
+  readonly phase: "download" | "cached" | "convert" | "write" | "load";
+  readonly file: string;
+  readonly loaded: number;
+  readonly total: number;
+}
+
+export interface LoadOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Threads of ONNX Runtime. Default: as many as the process may use. */
+  readonly threads?: number;
+  /** Default "cpu". */
+  readonly device?: Device;
+  /** Of a hub id: branch, tag or commit. Default `main`. */
+  readonly revision?: string;
+  /** Of a hub id: where the Hugging Face cache is. */
+  readonly cacheDir?: string;
+  /** Of a hub id: use only what the cache holds. */
+  readonly offline?: boolean;
+  /** Where weights go that have to be converted. */
+  readonly weightCache?: WeightCache;
+  /** Instead of the folder's own chat template. */
+  readonly prompt?: PromptTemplate;
+  /** Limits for pictures: pixels, bytes, time, addresses. */
+  readonly pictures?: Omit<DecodeOptions, "signal">;
+  /** Requests served at the same time. Default 4. */
+  readonly slots?: number;
+}
+
+export const loadOptionNames: readonly (keyof LoadOptions)[] = [
+  "signal",
+  "onProgress",
+  "threads",
+  "device",
+  "revision",
+  "cacheDir",
+  "offline",
+  "weightCache",
+  "prompt",
+  "pictures",
+  "slots",
+];

@@ -1,0 +1,126 @@
+import { type Engine, GenerationError, type GenerationOptions, type ResolvedOptions, resolveOptions } from "@waggle/generation";
+import { type DecodeOptions, decodeImage, type ImageInput } from "@waggle/image";
+import type { Runtime } from "@waggle/runtime";
+import { PromptError, type Tokenizer } from "@waggle/text";
+import { ChatStream, type GenerateResult, type StartedAnswer } from "./chat-stream.ts";
+import { imagesOf, type Message } from "./message.ts";
+import type { PictureFeatures, PlacedPicture } from "./picture-features.ts";
+import type { PromptEncoder } from "./prompt-encoder.ts";
+
+export interface CallOptions extends GenerationOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface GenerateOptions extends CallOptions {
+  /** The pictures of a prompt text, one for each placeholder. Those of messages stand in the messages. */
+  readonly images?: readonly ImageInput[] | undefined;
+}
+
+/** What a running model is made of. */
+export interface ModelParts {
+  readonly runtime: Runtime;
+  readonly engine: Engine;
+  readonly encoder: PromptEncoder;
+  readonly tokenizer: Tokenizer;
+  /** null for a language model alone. */
+  readonly pictures: PictureFeatures | null;
+  readonly defaults: GenerationOptions;
+  readonly limits: Omit<DecodeOptions, "signal">;
+  readonly loadMs: number;
+}
+
+/** A model that answers. Requests may overlap: they share its steps, and none changes what another gets. */
+export class MultimodalModel implements Disposable {
+  readonly #parts: ModelParts;
+  #disposed = false;
+
+  constructor(parts: ModelParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Answers a conversation. Messages are handed over whole each turn; as far as they begin like an earlier turn,
+   * what was computed for it is used again.
+   */
+  chat(messages: readonly Message[], options: CallOptions = {}): ChatStream {
+    return this.stream(messages, options);
+  }
+
+  /** Answers a conversation, or goes on from a prompt text in which `<image>` stands for each of `images`. */
+  stream(prompt: string | readonly Message[], options: GenerateOptions = {}): ChatStream {
+    return new ChatStream(this.#start(prompt, options));
+  }
+
+  /** The same, all at once. */
+  generate(prompt: string | readonly Message[], options: GenerateOptions = {}): Promise<GenerateResult> {
+    return this.stream(prompt, options).result;
+  }
+
+  /** Ends the worker and frees its memory; what is being generated ends with an error. Twice is harmless. */
+  dispose(): void {
+    this.#disposed = true;
+    this.#parts.engine.dispose();
+    this.#parts.runtime.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async #start(prompt: string | readonly Message[], { images, signal, ...given }: GenerateOptions): Promise<StartedAnswer> {
+    if (this.#disposed) throw new GenerationError("disposed", "the model is disposed; load it again");
+    const { engine, encoder, tokenizer, defaults, loadMs } = this.#parts;
+    const began = performance.now();
+    const options = resolveOptions(defaults, given);
+    signal?.throwIfAborted();
+    const isText = typeof prompt === "string";
+    if (!isText && images) {
+      throw new PromptError("messages", "the option `images` goes with a prompt text; the pictures of messages stand in their content.");
+    }
+    const { text, stop } = isText ? { text: prompt, stop: [] } : encoder.render(prompt);
+    const inputs = isText ? (images ?? []) : imagesOf(prompt);
+    const ids = encoder.ids(text, inputs.length, !isText); // before any picture is opened: a wrong number of them is known now
+    const placed: PlacedPicture[] = [];
+    const release = () => placed.forEach((picture) => picture.release());
+    try {
+      for (const input of inputs) placed.push(await this.#look(input, signal));
+      const encodeMs = performance.now() - began;
+      const segments = encoder.segments(ids, placed);
+      const tokens = engine.generate({
+        prompt: segments,
+        detokenizer: tokenizer,
+        options: withStops(options, stop, tokenizer),
+        signal,
+      });
+      const imageTokens = segments.reduce((sum, segment) => sum + ("rows" in segment ? segment.rows : 0), 0);
+      return { tokens, imageTokens, loadMs, encodeMs, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  async #look(input: ImageInput, signal: AbortSignal | undefined): Promise<PlacedPicture> {
+    const { pictures, limits } = this.#parts;
+    if (!pictures) throw new PromptError("images", "the model takes text only.");
+    const picture = await decodeImage(input, { ...limits, ...(signal && { signal }) });
+    return pictures.place(picture, signal);
+  }
+}
+
+/**
+ * The template's stop strings beside the caller's. One that is a special token never shows up in the text, so it ends
+ * the answer as a token.
+ */
+function withStops(options: ResolvedOptions, more: readonly string[], tokenizer: Tokenizer): GenerationOptions {
+  const stops = [...new Set([...options.stop_strings, ...more])];
+  const special = stops.flatMap((stop) => {
+    const id = tokenizer.tokenId(stop);
+    return id !== undefined && tokenizer.decode([id], { skipSpecialTokens: true }) === "" ? [{ stop, id }] : [];
+  });
+  return {
+    ...options,
+    eos_token_id: [...new Set([...options.eos_token_id, ...special.map(({ id }) => id)])],
+    stop_strings: stops.filter((stop) => !special.some((token) => token.stop === stop)),
+  };
+}

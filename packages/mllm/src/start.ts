@@ -1,0 +1,139 @@
+/** From parts with weights to a model that answers. */
+import { type OnProgress as CheckpointProgress, openCheckpoint, resolveModel, WeightCache } from "@waggle/checkpoint";
+import { Engine, type GenerationOptions } from "@waggle/generation";
+import type { GraphDefinition } from "@waggle/graph";
+import type { ImageProcessor, Size } from "@waggle/image";
+import { decoderGraph, type LanguageModel } from "@waggle/language";
+import { ConfigError, checkOptions } from "@waggle/nn";
+import { type OnProgress as RuntimeProgress, placeWeights, type Resident, Runtime, type Session, type WeightPlacer } from "@waggle/runtime";
+import { Tensor } from "onnxruntime-common";
+import { loadPromptTemplate, loadTokenizer, type PromptTemplate, type Tokenizer } from "@waggle/text";
+import { folderProcessor, generationDefaults } from "./assets.ts";
+import type { Composition } from "./compose.ts";
+import { type LoadOptions, loadOptionNames } from "./load-options.ts";
+import { MultimodalModel } from "./multimodal-model.ts";
+import { type Encode, PictureFeatures } from "./picture-features.ts";
+import { PromptEncoder } from "./prompt-encoder.ts";
+
+/** The part of a model that sees. */
+export interface Sight {
+  readonly graph: GraphDefinition;
+  readonly processor: ImageProcessor;
+  readonly placeholder: string;
+  readonly tokenId: number;
+  readonly tokensPerImage: number;
+}
+
+/** All that a running model is made of; `sight` is null for a language model alone. */
+export interface Assembly {
+  readonly language: LanguageModel;
+  readonly decoder: GraphDefinition;
+  readonly sight: Sight | null;
+  readonly tokenizer: Tokenizer;
+  readonly template: PromptTemplate | null;
+  readonly defaults: GenerationOptions;
+  /** When loading began, by performance.now(). */
+  readonly began: number;
+}
+
+/** The model's folder; of a hub id only the files that `include` names, by default all that a model needs. */
+export async function folderOf(id: string, options: LoadOptions, include?: readonly string[]): Promise<string> {
+  checkOptions("load", options, loadOptionNames);
+  const { signal, onProgress, revision, cacheDir, offline } = options;
+  return resolveModel(id, {
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
+    ...(revision !== undefined && { revision }),
+    ...(cacheDir !== undefined && { cacheDir }),
+    ...(offline !== undefined && { offline }),
+    ...(include && { include }),
+  });
+}
+
+/** Loads a composition's weights, and what it does not bring itself, from a folder or hub id. */
+export async function startComposition(composition: Composition, id: string, options: LoadOptions, began: number): Promise<MultimodalModel> {
+  const folder = await folderOf(id, options);
+  composition.bind(await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
+  const tokenizer = composition.tokenizer ?? (await loadTokenizer(folder));
+  const { placeholder, tokensPerImage, modules } = composition;
+  const tokenId = tokenizer.tokenId(placeholder);
+  if (tokenId === undefined) {
+    throw new ConfigError("compose", [{ field: "placeholder", message: `the tokenizer has no token ${placeholder}; name the one that stands for a picture.` }]);
+  }
+  const processor = composition.processor ?? (await folderProcessor(folder));
+  checkPictureSize(processor, modules.vision_tower.image_size);
+  const assembly: Assembly = {
+    language: modules.language_model,
+    decoder: composition.decoderGraph(),
+    sight: { graph: composition.visionGraph(), processor, placeholder, tokenId, tokensPerImage },
+    tokenizer,
+    template: options.prompt ?? composition.prompt,
+    defaults: await generationDefaults(folder, tokenizer),
+    began,
+  };
+  return start(assembly, options);
+}
+
+/** Loads a language model that stands alone. */
+export async function startLanguageModel(language: LanguageModel, folder: string, options: LoadOptions, began: number): Promise<MultimodalModel> {
+  const tokenizer = await loadTokenizer(folder);
+  const template = options.prompt ?? (await loadPromptTemplate(folder));
+  const defaults = await generationDefaults(folder, tokenizer);
+  return start({ language, decoder: { name: "decoder", ...decoderGraph(language) }, sight: null, tokenizer, template, defaults, began }, options);
+}
+
+async function start(assembly: Assembly, options: LoadOptions): Promise<MultimodalModel> {
+  const { language, decoder, sight, tokenizer, template, defaults, began } = assembly;
+  const { signal, onProgress, threads, device, slots } = options;
+  signal?.throwIfAborted();
+  const runtime = new Runtime({ ...(threads !== undefined && { threads }), ...(device !== undefined && { device }) });
+  try {
+    const encoder = new PromptEncoder(tokenizer, template, sight);
+    const compile = { weights: weightPlacer(options.weightCache), ...(signal && { signal }), ...(onProgress && { onProgress }) };
+    const session = await runtime.compile(decoder, compile);
+    const pictures = sight && (await openEyes(runtime, await runtime.compile(sight.graph, compile), sight, language.hidden_size));
+    const blank = await runtime.allocate("float32", [1, language.hidden_size]);
+    const features = (): Resident => pictures?.resident ?? blank;
+    const engine = new Engine({ runtime, session, decoder: language, features, ...(slots !== undefined && { slots }) });
+    const loadMs = performance.now() - began;
+    return new MultimodalModel({ runtime, engine, encoder, tokenizer, pictures, defaults, limits: options.pictures ?? {}, loadMs });
+  } catch (error) {
+    runtime.dispose();
+    throw error;
+  }
+}
+
+function openEyes(runtime: Runtime, vision: Session, { processor, tokensPerImage }: Sight, width: number): Promise<PictureFeatures> {
+  const encode: Encode = async (picture, features, firstRow, signal) => {
+    const { pixel_values, shape } = await processor.process([picture], signal ? { signal } : {});
+    const write = [{ output: "features", into: features, axis: 0, offset: [firstRow] }];
+    await vision.run({ pixel_values: new Tensor("float32", pixel_values, shape) }, { write, ...(signal && { signal }) });
+  };
+  return PictureFeatures.create(runtime, { tokens: tokensPerImage, width, encode });
+}
+
+/** Float32 weights are mapped where they lie; others are converted once, into the cache on disk. */
+function weightPlacer(cache = new WeightCache()): WeightPlacer {
+  return placeWeights({
+    convert: (requests, context) => {
+      const wanted = requests.map(({ name, source, dtype }) => {
+        if (dtype !== "float32") throw new ConfigError(name, [{ field: "dtype", message: `weights of type ${dtype} are not converted; float32 is.` }]);
+        return { name, source, dtype };
+      });
+      const { signal, onProgress } = context;
+      return cache.get(wanted, { ...(signal && { signal }), ...(onProgress && { onProgress: convertOnly(onProgress) }) });
+    },
+  });
+}
+
+/** The cache shares its form of progress with downloads, which the runtime knows nothing of. */
+function convertOnly(onProgress: RuntimeProgress): CheckpointProgress {
+  return ({ phase, ...rest }) => phase !== "cached" && onProgress({ phase, ...rest });
+}
+
+function checkPictureSize(processor: ImageProcessor, { height, width }: Size): void {
+  const { output } = processor;
+  if (output === null || (output.height === height && output.width === width)) return;
+  const message = `pictures come out at ${output.width}×${output.height}, but the vision encoder takes ${width}×${height} (image_size of its config).`;
+  throw new ConfigError("image processor", [{ field: "crop_size", message }]);
+}
