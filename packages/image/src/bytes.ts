@@ -1,6 +1,6 @@
 /** Reads the bytes of an image file from wherever it lies, with limits. */
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { readFile as readWhole, stat } from "node:fs/promises";
 import { addAbortSignal, type Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { download } from "./download.ts";
@@ -110,7 +110,8 @@ async function readFile(path: string, limits: ReadLimits): Promise<Uint8Array> {
     const entry = await stat(path);
     if (entry.isDirectory()) throw new ImageError("not-a-file", `${path}: is a folder, not a picture.`, { path });
     checkLength(entry, entry.size, path, limits);
-    return await collect(createReadStream(path, { signal: limits.signal, highWaterMark: 1 << 20 }), path, limits);
+    if (entry.isFile()) return await readWhole(path, { signal: limits.signal });
+    return await collect(createReadStream(path, { signal: limits.signal }), path, limits); // a pipe
   } catch (cause) {
     if (cause instanceof ImageError) throw cause;
     limits.signal?.throwIfAborted();

@@ -10,7 +10,7 @@ import { readBytes } from "./bytes.ts";
 import { checked } from "./checked.ts";
 import { decodable, type ImageFormat, recognise } from "./format.ts";
 import { ImageError } from "./image-error.ts";
-import { describe, type ImageInput } from "./image-input.ts";
+import { describe, type ImageInput, image } from "./image-input.ts";
 import { type Picture, picture } from "./picture.ts";
 import { untilAborted } from "./until-aborted.ts";
 
@@ -45,7 +45,8 @@ export async function decodeImage(input: ImageInput, options: DecodeOptions = {}
   return untilAborted(decode(input, settings), signal);
 }
 
-async function decode({ source }: ImageInput, settings: z.output<typeof decodeOptions>): Promise<Picture> {
+async function decode(input: ImageInput, settings: z.output<typeof decodeOptions>): Promise<Picture> {
+  const { source } = image(input?.source);
   const bytes = await readBytes(source, settings);
   const where = describe(source);
   const format = formatOf(bytes, where);

@@ -8,7 +8,9 @@
  * then (byte · rescale_factor − mean) / std in float32, planes [3, H, W].
  */
 import ndarray, { type NdArray } from "ndarray";
+import { z } from "zod";
 import { type AnyresGrid, bestCanvas, placeOn } from "./anyres.ts";
+import { checked } from "./checked.ts";
 import type { FilterName } from "./filters.ts";
 import { ImageError } from "./image-error.ts";
 import { type Box, compile, outputOf, type Pass, type Size, type Step } from "./pass.ts";
@@ -43,6 +45,8 @@ export interface ProcessedPictures {
   readonly image_sizes: readonly (readonly [number, number])[];
 }
 
+const processOptions = z.strictObject({ signal: z.instanceof(AbortSignal).optional() });
+
 export class ImageProcessor {
   readonly settings: ProcessorSettings;
   /** Pass it to `anyresLayout`; null for processors that make one result per picture. */
@@ -62,7 +66,7 @@ export class ImageProcessor {
   }
 
   async process(pictures: readonly Picture[], options: { readonly signal?: AbortSignal } = {}): Promise<ProcessedPictures> {
-    const { signal } = options;
+    const { signal } = checked(processOptions, options, "bad-option", "process", Object.keys(processOptions.shape));
     signal?.throwIfAborted();
     const plans = pictures.map((picture) => stepsOf(this.settings, picture).map((steps) => passesOf(steps, picture)));
     const { width, height } = commonOutput(plans, pictures);

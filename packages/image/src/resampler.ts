@@ -115,7 +115,8 @@ function settled<T>(): { promise: Promise<T>; resolve: (value: T) => void; rejec
 }
 
 function start(): Worker {
-  const thread = new Worker(new URL("../worker/resample.mjs", import.meta.url), { name: "waggle-image" });
+  // Without execArgv the thread would inherit flags like --input-type, with which no worker starts.
+  const thread = new Worker(new URL("../worker/resample.mjs", import.meta.url), { name: "waggle-image", execArgv: [] });
   const gone = (): void => {
     if (worker === thread) worker = undefined;
   };

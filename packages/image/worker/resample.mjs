@@ -20,6 +20,7 @@ import { parentPort } from "node:worker_threads";
  * @property {WebAssembly.Memory} memory
  * @property {(source: number, stride: number, target: number, rows: number, columns: number, spans: number, weights: number, taps: number) => void} horizontal
  * @property {(source: number, stride: number, target: number, rows: number, spans: number, weights: number, taps: number) => void} vertical
+ * @property {(source: number, pixels: number, table: number, target: number) => void} normalise
  */
 
 const PAGE = 65536;
@@ -47,12 +48,16 @@ class Engine {
     return address;
   }
 
+  /** A copy of `array`. @param {Int32Array | Float32Array | Uint8Array} array */
+  place(array) {
+    const address = this.reserve(array.byteLength);
+    this.bytes.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), address);
+    return address;
+  }
+
   /** @param {Taps} taps */
-  place({ spans, weights, taps }) {
-    const at = { spans: this.reserve(spans.byteLength), weights: this.reserve(weights.byteLength), taps };
-    this.bytes.set(bytesOf(spans), at.spans);
-    this.bytes.set(bytesOf(weights), at.weights);
-    return at;
+  placeTaps({ spans, weights, taps }) {
+    return { spans: this.place(spans), weights: this.place(weights), taps };
   }
 
   empty() {
@@ -74,7 +79,7 @@ class Resampling {
     this.width = window.width * 3 + 1; // bytes per row of the horizontal loop's results
     if (rows === 0) return;
     const held = verticalFirst ? rows : bandRows;
-    this.tables = { horizontal: engine.place(pass.horizontal), vertical: engine.place(pass.vertical) };
+    this.tables = { horizontal: engine.placeTaps(pass.horizontal), vertical: engine.placeTaps(pass.vertical) };
     this.band = engine.reserve(held * this.stride);
     this.between = engine.reserve(verticalFirst ? window.height * this.stride : rows * this.width);
     this.target = engine.reserve(window.height * this.width);
@@ -178,10 +183,10 @@ function answer(request) {
     job = { id: request.id, table: request.table, outputs };
     return;
   }
-  if (job === undefined || job.id !== request.id) return;
+  if (engine === undefined || job === undefined || job.id !== request.id) return;
   if (request.kind === "band") for (const { first } of job.outputs) first.push(request.rows, request.firstRow);
   else if (request.kind === "finish") {
-    const values = normalise(job.outputs.map(complete), job.table);
+    const values = valuesOf(job.outputs.map(complete), job.table, engine);
     clear();
     parentPort?.postMessage({ id: request.id, values }, [values.buffer]);
   } else clear();
@@ -198,15 +203,17 @@ function complete({ first, rest }) {
   return bytes;
 }
 
-/** RGB rows → planes, every byte through its channel's table of 256 values. @param {readonly Uint8Array[]} pictures @param {Float32Array} table */
-function normalise(pictures, table) {
+/** RGB rows → planes, one picture behind the other. @param {readonly Uint8Array[]} pictures @param {Float32Array} table @param {Engine} on */
+function valuesOf(pictures, table, on) {
   const values = new Float32Array(pictures.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const bytes of pictures) {
-    for (let channel = 0; channel < 3; channel++) {
-      const row = table.subarray(channel * 256, (channel + 1) * 256);
-      for (let i = channel; i < bytes.length; i += 3) values[at++] = row[bytes[i] ?? 0] ?? 0;
-    }
+  const tableAt = on.place(table);
+  let done = 0;
+  for (const pixels of pictures) {
+    const from = on.place(pixels);
+    const to = on.reserve(pixels.length * 4);
+    on.kernel.normalise(from, pixels.length / 3, tableAt, to);
+    values.set(new Float32Array(on.kernel.memory.buffer, to, pixels.length), done);
+    done += pixels.length;
   }
   return values;
 }
@@ -215,9 +222,4 @@ function clear() {
   job = undefined;
   engine?.empty();
   if ((engine?.kernel.memory.buffer.byteLength ?? 0) > KEEP) engine = undefined;
-}
-
-/** @param {Int32Array} array */
-function bytesOf(array) {
-  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }

@@ -1,11 +1,12 @@
-;; Pillow's resampling of 8-bit pictures, four channels at a time: the two inner loops of worker/resample.mjs.
+;; Pillow's resampling of 8-bit pictures, four channels at a time, and the table that makes bytes values: the inner loops of
+;; worker/resample.mjs.
 ;;
 ;; A value is (2²¹ + Σ byte · weight) >> 22, cut to 0…255, with int32 weights of 22 fractional bits, which is what
 ;; Pillow's Resample.c computes; the first pass is rounded to bytes before the second begins. Integer sums have no
 ;; order, so the vector units give the very bytes of the scalar loop.
 ;;
 ;; `spans` holds [first, count] per output position, `weights` holds `taps` int32 per output position, count ≥ 1.
-;; Both loops read and write up to 16 bytes past the last value: the caller leaves that room.
+;; Both resampling loops read and write up to 16 bytes past the last value: the caller leaves that room.
 ;;
 ;; resample.wasm is this file assembled by wabt; src/worker.test.ts compares the two.
 (module
@@ -87,4 +88,20 @@
       (local.set $spans (i32.add (local.get $spans) (i32.const 8)))
       (local.set $weights (i32.add (local.get $weights) (i32.shl (local.get $taps) (i32.const 2))))
       (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
-      (br_if $row (local.get $rows)))))
+      (br_if $row (local.get $rows))))
+
+  ;; RGB pixels → three planes of float32, every byte through its channel's 256 values.
+  (func (export "normalise") (param $source i32) (param $pixels i32) (param $table i32) (param $target i32)
+    (local $plane i32) (local $end i32)
+    (local.set $plane (i32.shl (local.get $pixels) (i32.const 2)))
+    (local.set $end (i32.add (local.get $target) (local.get $plane)))
+    (loop $pixel
+      (f32.store (local.get $target)
+        (f32.load (i32.add (local.get $table) (i32.shl (i32.load8_u (local.get $source)) (i32.const 2)))))
+      (f32.store (i32.add (local.get $target) (local.get $plane))
+        (f32.load offset=1024 (i32.add (local.get $table) (i32.shl (i32.load8_u offset=1 (local.get $source)) (i32.const 2)))))
+      (f32.store (i32.add (local.get $target) (i32.shl (local.get $plane) (i32.const 1)))
+        (f32.load offset=2048 (i32.add (local.get $table) (i32.shl (i32.load8_u offset=2 (local.get $source)) (i32.const 2)))))
+      (local.set $source (i32.add (local.get $source) (i32.const 3)))
+      (local.set $target (i32.add (local.get $target) (i32.const 4)))
+      (br_if $pixel (i32.lt_u (local.get $target) (local.get $end))))))
