@@ -24,6 +24,23 @@ export async function readTensors(path: URL | string, prefix = ""): Promise<Read
   return found;
 }
 
+/** The tensor of that name; an error says which is not there. */
+export function need(tensors: Readonly<Record<string, Tensor>>, name: string): Tensor {
+  const found = tensors[name];
+  if (found === undefined) throw new Error(`There is no ${name}, only ${Object.keys(tensors).join(", ")}.`);
+  return found;
+}
+
+export function floats(tensor: Tensor | undefined): Float32Array {
+  if (!(tensor?.data instanceof Float32Array)) throw new Error(`Expected float32 values, got ${tensor?.type}.`);
+  return tensor.data;
+}
+
+export function integers(tensor: Tensor | undefined): number[] {
+  if (!(tensor?.data instanceof BigInt64Array)) throw new Error(`Expected int64 values, got ${tensor?.type}.`);
+  return Array.from(tensor.data, Number);
+}
+
 /** The metadata that reference/vectors.py wrote: every value is JSON. */
 export async function readMetadata(path: URL): Promise<Readonly<Record<string, unknown>>> {
   const { metadata } = await openSafetensors(path.pathname);

@@ -31,6 +31,16 @@ export interface LlamaConfig {
   readonly tie_word_embeddings?: boolean;
 }
 
+/** The literal type of a config's width where it has one: what makes a wrong composition a compile error. */
+export type WidthOf<C> = C extends { readonly hidden_size: infer D extends number } ? D : number;
+
+/** What the relatives of Llama may say besides. */
+export interface WindowConfig extends LlamaConfig {
+  /** Tokens that a token sees, itself included. null: all before it. */
+  readonly sliding_window?: number | null;
+  readonly use_sliding_window?: boolean;
+}
+
 /** A configuration that has been checked and completed. */
 export interface DecoderConfig {
   readonly vocab_size: number;
@@ -42,7 +52,7 @@ export interface DecoderConfig {
   readonly head_dim: number;
   readonly hidden_act: ActivationName;
   readonly max_position_embeddings: number;
-  /** How many positions the rotary scaling makes of them. */
+  /** How many positions the rotary scaling makes of them, or a sliding window leaves of them. */
   readonly max_positions: number;
   readonly rms_norm_eps: number;
   readonly rope: RopeParameters;
@@ -53,7 +63,15 @@ export interface DecoderConfig {
   readonly tie_word_embeddings: boolean;
 }
 
-export const llamaDefaults: LlamaConfig = {
+/** One family of decoders: what its config.json may leave out, and what it has no say in. */
+export interface Family {
+  /** The name of its configuration in errors. */
+  readonly where: string;
+  readonly defaults: WindowConfig;
+  readonly fixed: WindowConfig;
+}
+
+export const llamaDefaults: WindowConfig = {
   vocab_size: 32_000,
   hidden_size: 4_096,
   intermediate_size: 11_008,
@@ -66,6 +84,8 @@ export const llamaDefaults: LlamaConfig = {
   attention_bias: false,
   mlp_bias: false,
   tie_word_embeddings: false,
+  sliding_window: null,
+  use_sliding_window: false,
 };
 
 const schema = z
@@ -85,6 +105,8 @@ const schema = z
       attention_bias: flag,
       mlp_bias: flag,
       tie_word_embeddings: flag,
+      sliding_window: whole("max_position_embeddings").nullable(),
+      use_sliding_window: flag,
     },
     { error: ({ input }) => `expected an object, the content of a config.json, got ${show(input)}.` },
   )
@@ -95,22 +117,27 @@ const schema = z
   );
 
 /** The configuration, checked whole and completed, or one ConfigError that lists every mistake. */
-export function parseDecoderConfig(config: unknown, where = "LlamaConfig", defaults: LlamaConfig = llamaDefaults): DecoderConfig {
-  const { rope_parameters: rope, ...fields } = parseConfig(where, schema, gatherRope(completed(config, defaults)));
+export function parseDecoderConfig(config: unknown, family: Family): DecoderConfig {
+  const whole = gatherRope(completed(config, family));
+  const { rope_parameters: rope, use_sliding_window, sliding_window, ...fields } = parseConfig(family.where, schema, whole);
   return {
     ...fields,
     num_key_value_heads: fields.num_key_value_heads ?? fields.num_attention_heads,
     head_dim: fields.head_dim ?? fields.hidden_size / fields.num_attention_heads,
-    max_positions: maxPositions(rope, fields.max_position_embeddings),
+    max_positions: Math.min(
+      maxPositions(rope, fields.max_position_embeddings),
+      use_sliding_window && sliding_window !== null ? sliding_window : Number.POSITIVE_INFINITY,
+    ),
     rope,
     attention_output_bias: fields.attention_bias,
   };
 }
 
-/** null means "not given", as everywhere in config.json. */
-function completed(config: unknown, defaults: LlamaConfig): unknown {
+/** null means "not given", as everywhere in config.json; but a window of null is no window. */
+function completed(config: unknown, { defaults, fixed }: Family): unknown {
   if (typeof config !== "object" || config === null || Array.isArray(config)) return config;
-  return { ...defaults, ...Object.fromEntries(Object.entries(config).filter(([, value]) => value !== null && value !== undefined)) };
+  const given = Object.entries(config).filter(([key, value]) => value !== undefined && (value !== null || key === "sliding_window"));
+  return { ...defaults, ...Object.fromEntries(given), ...fixed };
 }
 
 interface Heads {

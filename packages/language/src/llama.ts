@@ -13,16 +13,16 @@
  */
 import { ops, shapeOf, type Value } from "@waggle/graph";
 import { type ActivationName, activation, Embedding, type KeyTrouble, Linear, Module, ModuleList, RMSNorm } from "@waggle/nn";
-import { type DecoderConfig, type LlamaConfig, parseDecoderConfig } from "./decoder-config.ts";
+import { type DecoderConfig, type Family, type LlamaConfig, llamaDefaults, parseDecoderConfig, type WidthOf } from "./decoder-config.ts";
 import type { KeyValueCache } from "./key-value-cache.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { type Rotation, rotation } from "./rope.ts";
 
+const family: Family = { where: "LlamaConfig", defaults: llamaDefaults, fixed: { use_sliding_window: false, sliding_window: null } };
+
 /** A language model of the Llama family, without weights: load or initialise them. */
-export function llama<const D extends number>(config: LlamaConfig & { readonly hidden_size: D }): Llama<D>;
-export function llama(config: object): Llama;
-export function llama(config: object): Llama {
-  return new Llama(parseDecoderConfig(config));
+export function llama<const C extends LlamaConfig | object>(config: C): Llama<WidthOf<C>> {
+  return new Llama<WidthOf<C>>(parseDecoderConfig(config, family));
 }
 
 export class Llama<D extends number = number> extends Module implements LanguageModel<D> {
@@ -30,7 +30,7 @@ export class Llama<D extends number = number> extends Module implements Language
   readonly model: LlamaModel;
   readonly lm_head: Linear;
 
-  constructor(config: DecoderConfig & { readonly hidden_size: D }) {
+  constructor(config: DecoderConfig) {
     super();
     const { hidden_size, vocab_size, tie_word_embeddings } = config;
     this.config = config;

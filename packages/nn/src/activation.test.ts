@@ -1,7 +1,7 @@
 import { input } from "@waggle/graph";
 import { describe, expect, test } from "vitest";
 import { compileGraph } from "../../../testing/run-graph.ts";
-import { expectClose, float32, readTensors } from "../../../testing/tensors.ts";
+import { expectClose, float32, need, readTensors } from "../../../testing/tensors.ts";
 import { type ActivationName, activation, activationNames } from "./index.ts";
 
 const vectors = await readTensors(new URL("__vectors__/activations.safetensors", import.meta.url));
@@ -11,7 +11,7 @@ describe.each(["onnxruntime", "portable"] as const)("%s", (target) => {
     const x = input("x", "float32", [1, 101]);
     const outputs = Object.fromEntries(activationNames.map((name) => [`out_${name}`, activation(name)(x)]));
     const run = await compileGraph({ inputs: { x }, outputs }, target);
-    const results = await run({ x: vectors["input.x"] ?? float32([], [0]) });
+    const results = await run({ x: need(vectors, "input.x") });
     for (const name of activationNames) expectClose(results[`out_${name}`], vectors[`output.${name}`]);
   });
 });

@@ -8,9 +8,9 @@
  * state_dict  linear_1.weight [D, C] · linear_k.weight [D, D] · linear_k.bias [D] (unless `bias: false`)
  * paper       arXiv 2304.08485, 2310.03744       reference  transformers `LlavaMultiModalProjector`
  */
-import { ShapeError, shapeOf, type Value } from "@waggle/graph";
+import type { Value } from "@waggle/graph";
 import { type ActivationName, activation, ConfigError, checkOptions, Linear, Module } from "@waggle/nn";
-import type { Projector, ProjectorFactory } from "./projector.ts";
+import { checkFeatures, type Projector, type ProjectorFactory } from "./projector.ts";
 
 export interface MlpOptions {
   /** Linear maps, at most 64. Default 2. */
@@ -64,12 +64,7 @@ export class MlpProjector<C extends number, D extends number> extends Module imp
   }
 
   forward(features: Value): Value {
-    const [, , C] = shapeOf(features, "B N? C");
-    if (C !== this.vision_hidden_size) {
-      throw new ShapeError(
-        `MlpProjector: expected features of width ${this.vision_hidden_size}, got ${C}. Build it for the vision encoder's hidden_size.`,
-      );
-    }
+    checkFeatures("MlpProjector", features, this.vision_hidden_size);
     const layers = [...this.namedChildren()].flatMap(([, child]) => (child instanceof Linear ? [child] : []));
     return layers.reduce((x, layer, index) => layer.forward(index === 0 ? x : this.#between(x)), features);
   }

@@ -1,9 +1,9 @@
 import { openCheckpoint, openSafetensors } from "@waggle/checkpoint";
 import { type GraphDefinition, input, symbol } from "@waggle/graph";
 import { ConfigError, initialize, loadStateDict, StateDictError } from "@waggle/nn";
-import { describe, expect, test } from "vitest";
+import { describe, expect, expectTypeOf, test } from "vitest";
 import { compileGraph, runGraph } from "../../../testing/run-graph.ts";
-import { expectClose, float32, readMetadata, readTensors } from "../../../testing/tensors.ts";
+import { expectClose, float32, floats, need, readMetadata, readTensors } from "../../../testing/tensors.ts";
 import { type ClipOptions, type ClipVisionEncoder, clip, vitB16, vitB32, vitL14, vitL14_336 } from "./index.ts";
 
 const golden = new URL("../../../golden/llava-tiny-hf/", import.meta.url).pathname;
@@ -37,10 +37,10 @@ describe.each(["onnxruntime", "portable"] as const)("llava-tiny-hf, %s", (target
     const pictures = Object.keys(io).flatMap((key) => (key.startsWith("output.vision_hidden_state.") ? [key.slice(27)] : []));
     expect(pictures).toHaveLength(5);
     for (const picture of pictures) {
-      const pixel_values = io[`input.pixel_values.${picture}`] ?? float32([], [0]);
+      const pixel_values = need(io, `input.pixel_values.${picture}`);
       const expected = io[`output.vision_hidden_state.${picture}`];
       expectClose((await runKeep({ pixel_values })).features, expected, tolerance);
-      const patches = float32((expected?.data as Float32Array).slice(32), [1, 16, 32]);
+      const patches = float32(floats(expected).slice(32), [1, 16, 32]);
       expectClose((await runDrop({ pixel_values })).features, patches, tolerance);
     }
   });
@@ -53,7 +53,7 @@ describe.each(["onnxruntime", "portable"] as const)("llava-tiny-hf, %s", (target
       prefix: "model.vision_tower",
       rename: (key) => key.replace("model.vision_tower.", "model.vision_tower.vision_model."),
     });
-    const { features } = await runGraph(graphOf(encoder), { pixel_values: io["input.pixel_values.scene.png"] ?? float32([], [0]) }, target);
+    const { features } = await runGraph(graphOf(encoder), { pixel_values: need(io, "input.pixel_values.scene.png") }, target);
     expectClose(features, io["output.vision_hidden_state.scene.png"], tolerance);
   });
 });
@@ -83,7 +83,7 @@ describe.each(["clip-quick-gelu", "clip-uneven-patch", "clip-one-head"])("%s", (
     const vectors = await readTensors(file);
     const { config } = (await readMetadata(file)) as { config: { num_hidden_layers: number; hidden_size: number } };
     const { num_hidden_layers: n, hidden_size } = config;
-    const states = Array.from({ length: n + 1 }, (_, layer) => vectors[`output.hidden_states.${layer}`]?.data as Float32Array);
+    const states = Array.from({ length: n + 1 }, (_, layer) => floats(vectors[`output.hidden_states.${layer}`]));
     const asked: ClipOptions["layer"][] = [
       ...Array.from({ length: 2 * n + 2 }, (_, i) => i - n - 1),
       undefined,
@@ -102,7 +102,7 @@ describe.each(["clip-quick-gelu", "clip-uneven-patch", "clip-one-head"])("%s", (
           hidden_size,
           classToken === "keep",
         );
-        const { features } = await runGraph(graphOf(encoder), { pixel_values: vectors["input.pixel_values"] ?? float32([], [0]) });
+        const { features } = await runGraph(graphOf(encoder), { pixel_values: need(vectors, "input.pixel_values") });
         expectClose(features, float32(expected, [2, encoder.patches, encoder.hidden_size]), tolerance);
         expect(encoder.hidden_size).toBe(hidden_size * layers.length);
         expect(encoder.patches).toBe(classToken === "keep" ? rows : rows - 1);
@@ -123,7 +123,7 @@ describe.each(["clip-quick-gelu", "clip-uneven-patch", "clip-one-head"])("%s", (
     const { sizes } = (await readMetadata(file)) as { sizes: readonly (readonly [number, number])[] };
     for (const [height, width] of sizes) {
       const encoder = await load({ layer: -1, classToken: "keep", image_size: { height, width } });
-      const pixel_values = vectors[`input.pixel_values.${height}x${width}`] ?? float32([], [0]);
+      const pixel_values = need(vectors, `input.pixel_values.${height}x${width}`);
       const { features } = await runGraph(graphOf(encoder), { pixel_values }, target);
       expectClose(features, vectors[`output.hidden_states.${height}x${width}`], tolerance);
     }
@@ -132,10 +132,10 @@ describe.each(["clip-quick-gelu", "clip-uneven-patch", "clip-one-head"])("%s", (
   test("a picture's features do not depend on its neighbours", async () => {
     const encoder = await load({ layer: -1 });
     const run = await compileGraph(graphOf(encoder));
-    const pixels = (await readTensors(file))["input.pixel_values"]?.data as Float32Array;
+    const pixels = floats((await readTensors(file))["input.pixel_values"]);
     const { height, width } = encoder.image_size;
     const size = 3 * height * width;
-    const together = (await run({ pixel_values: float32(pixels, [2, 3, height, width]) })).features?.data as Float32Array;
+    const together = floats((await run({ pixel_values: float32(pixels, [2, 3, height, width]) })).features);
     const second = await run({ pixel_values: float32(pixels.slice(size), [1, 3, height, width]) });
     const { patches, hidden_size } = encoder;
     expectClose(second.features, float32(together.slice(patches * hidden_size), [1, patches, hidden_size]), { abs: 2e-6, rel: 1e-5 });
@@ -266,8 +266,14 @@ test("the published towers have the published numbers of patches and parameters"
   expect(clip(vitL14_336, { layer: -1 }).parameterCount()).toBe(
     24 * (12 * 1024 ** 2 + 13 * 1024) + 1024 * 3 * 14 * 14 + 577 * 1024 + 1024 + 2048,
   );
-  const width: 1024 = clip(vitL14_336).hidden_size;
-  expect(width).toBe(1024);
+});
+
+test("a width is a literal type where the config's is one, and a number where several layers stand side by side", () => {
+  expectTypeOf(clip(vitL14_336).hidden_size).toEqualTypeOf<1024>();
+  expectTypeOf(clip(vitL14_336, { layer: -1, classToken: "keep" }).hidden_size).toEqualTypeOf<1024>();
+  expectTypeOf(clip(vitL14_336, { layer: [-1, -2] }).hidden_size).toEqualTypeOf<number>();
+  expectTypeOf(clip({} as object).hidden_size).toEqualTypeOf<number>();
+  expect(clip(vitL14_336, { layer: [-1, -2] }).hidden_size).toBe(2048);
 });
 
 test("the fresh initialisation of every parameter is finite and deterministic", async () => {
@@ -276,5 +282,5 @@ test("the fresh initialisation of every parameter is finite and deterministic", 
   const feeds = { pixel_values: float32(new Float32Array(3 * 56 * 56).fill(0.3), [1, 3, 56, 56]) };
   const [{ features: a }, { features: b }] = [await runGraph(graphOf(one), feeds), await runGraph(graphOf(two), feeds)];
   expectClose(a, b, { abs: 0, rel: 0 });
-  expect((a?.data as Float32Array).every(Number.isFinite)).toBe(true);
+  expect(floats(a).every(Number.isFinite)).toBe(true);
 });

@@ -19,15 +19,20 @@ import { type ClipOptions, type Selection, selectFeatures } from "./clip-options
 import { interpolatePositions } from "./position-table.ts";
 import type { Grid, VisionEncoder } from "./vision-encoder.ts";
 
+/** The literal type of the features' width where there is one: several layers side by side have none. */
+export type FeatureWidth<C, O> = O extends { readonly layer: readonly number[] }
+  ? number
+  : C extends { readonly hidden_size: infer W extends number }
+    ? W
+    : number;
+
 /** A CLIP vision encoder, without weights: load or initialise them. Several layers make features as many times as wide. */
-export function clip<const C extends number>(
-  config: ClipVisionConfig & { readonly hidden_size: C },
-  options?: ClipOptions & { readonly layer?: number },
-): ClipVisionEncoder<C>;
-export function clip(config: object, options?: ClipOptions): ClipVisionEncoder;
-export function clip(config: object, options: ClipOptions = {}): ClipVisionEncoder {
+export function clip<const C extends ClipVisionConfig | object, const O extends ClipOptions>(
+  config: C,
+  options?: O,
+): ClipVisionEncoder<FeatureWidth<C, O>> {
   const parsed = parseClipVisionConfig(config);
-  return new ClipVisionEncoder(parsed, selectFeatures(parsed, options));
+  return new ClipVisionEncoder(parsed, selectFeatures(parsed, options ?? {}));
 }
 
 export class ClipVisionEncoder<C extends number = number> extends Module implements VisionEncoder<C> {

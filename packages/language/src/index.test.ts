@@ -1,0 +1,19 @@
+import { expect, test } from "vitest";
+import * as language from "./index.ts";
+
+test("the export list", () => {
+  expect(Object.keys(language).sort()).toMatchInlineSnapshot(`
+    [
+      "Llama",
+      "causalCache",
+      "decoderGraph",
+      "limits",
+      "llama",
+      "mistral",
+      "qwen2",
+      "tinyLlama",
+      "vicuna13b",
+      "vicuna7b",
+    ]
+  `);
+});
