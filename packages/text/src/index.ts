@@ -1,4 +1,4 @@
-export { loadTokenizer } from "./load-tokenizer.ts";
+export { type LoadTokenizerOptions, loadTokenizer } from "./load-tokenizer.ts";
 export { type ChatTemplateOptions, chatTemplate } from "./prompt/chat-template.ts";
 export { type Conversation, conversationTemplate } from "./prompt/conversation.ts";
 export {

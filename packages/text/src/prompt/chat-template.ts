@@ -13,12 +13,14 @@
 import { Template } from "@huggingface/jinja";
 import {
   IMAGE_PLACEHOLDER,
+  type ImagePart,
   type Message,
   type PromptTemplate,
   pictureCount,
   type RenderOptions,
   readMessages,
   readRenderOptions,
+  type TextPart,
   type Turn,
   textOf,
 } from "./messages.ts";
@@ -43,7 +45,7 @@ export function chatTemplate(source: string, options: ChatTemplateOptions = {}):
   }
   const { variables = {}, name = "chat template" } = options;
   const render = compile(source, name, variables);
-  const eos = variables["eos_token"];
+  const eos = variables.eos_token;
   let form: ContentForm | null = null;
   return {
     stop: options.stop ?? (typeof eos === "string" ? [eos] : []),
@@ -94,6 +96,12 @@ function contentForm(render: Render): ContentForm {
 }
 
 function contentFor(turn: Turn, form: ContentForm): unknown {
-  if (form === "list" || (form === "both" && !turn.plain)) return turn.parts;
+  if (form === "list" || (form === "both" && !turn.plain)) return turn.parts.map(plainPart);
   return `${IMAGE_PLACEHOLDER}\n`.repeat(pictureCount(turn)) + textOf(turn);
+}
+
+/** Of a picture part only what a template can print: pixels would be copied into the template's world value by value. */
+function plainPart(part: TextPart | ImagePart): object {
+  const scalars = ["string", "number", "boolean"];
+  return Object.fromEntries(Object.entries(part).filter(([, value]) => scalars.includes(typeof value)));
 }
