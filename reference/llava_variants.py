@@ -86,8 +86,6 @@ def make(name, spec, out, seed):
     model.to(dtype)
     model.generation_config.eos_token_id = 2
     model.save_pretrained(folder, **({"max_shard_size": spec["shards"]} if "shards" in spec else {}), **spec.get("save", {}))
-    # Loaded anew: .to(float16) would have rounded the rotary frequencies too, which no loader does.
-    model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     tok.save_pretrained(folder)
     processor = None
     if not spec.get("alone"):
@@ -101,6 +99,8 @@ def make(name, spec, out, seed):
     for prompt, pictures in PROMPTS:
         if spec.get("alone") and pictures:
             continue
+        # Loaded anew: .to(float16) would have rounded the rotary frequencies too, and dynamic frequencies keep what earlier prompts left.
+        model = type(model).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
         text_in, inputs, tokens = prompt, {}, 0
         if pictures:
             images = [Image.open(PICTURES[i]).convert("RGB") for i in pictures]
