@@ -1,5 +1,6 @@
 export type { AbstractorOptions } from "./abstractor.ts";
 export { CAbstractor, type CAbstractorOptions, cAbstractor } from "./c-abstractor.ts";
+export { checkProjector } from "./check-projector.ts";
 export { DAbstractor, type DAbstractorOptions, dAbstractor } from "./d-abstractor.ts";
 export { GroupedLinear, groupedLinear } from "./grouped-linear.ts";
 export { HoneybeeMlp, type HoneybeeMlpOptions, honeybeeMlp } from "./honeybee-mlp.ts";

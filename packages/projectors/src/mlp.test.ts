@@ -86,6 +86,10 @@ test("mistakes", () => {
   for (const depth of [0, -1, 1.5, Number.NaN, 65])
     expect(() => mlp({ depth })).toThrow(/mlp: depth: expected a whole number from 1 to 64/);
   expect(() => mlp({ act: "gelus" as ActivationName })).toThrow(/no activation is called "gelus"/);
-  expect(() => mlp({ layers: 2 } as object)).toThrowErrorMatchingInlineSnapshot(`[ConfigError: mlp: layers: is not an option. There are: depth, act, bias.]`);
-  expect(() => mlp()(32, 64, grid).forward(input("x", "float32", [1, 4, 31]))).toThrowErrorMatchingInlineSnapshot(`[ShapeError: MlpProjector: expected features of width 32, got 31. Build it for the vision encoder's hidden_size.]`);
+  expect(() => mlp({ layers: 2 } as object)).toThrowErrorMatchingInlineSnapshot(
+    `[ConfigError: mlp: layers: is not an option. There are: depth, act, bias.]`,
+  );
+  expect(() => mlp()(32, 64, grid).forward(input("x", "float32", [1, 4, 31]))).toThrowErrorMatchingInlineSnapshot(
+    `[ShapeError: MlpProjector: expected features of width 32, got 31. Build it for the vision encoder's hidden_size.]`,
+  );
 });
