@@ -1,0 +1,10 @@
+import { expect, test } from "vitest";
+import * as api from "./index.ts";
+
+test("the exported names", () => {
+  expect(Object.keys(api).sort()).toMatchInlineSnapshot(`
+    [
+      "main",
+    ]
+  `);
+});
