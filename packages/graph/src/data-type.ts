@@ -44,3 +44,27 @@ export function arrayOf(dtype: DataType, length: number): TypedArray {
       return dtype satisfies never;
   }
 }
+
+/** A number as the bits of a float16, rounded to nearest, ties to even. */
+export function float16Bits(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (Number.isNaN(value)) return 0x7e00;
+  if (size >= 65520) return sign | 0x7c00; // half way from 65504, the largest, to the next power of two
+  const exponent = Math.max(Math.floor(Math.log2(size)), -14); // below 2^-14 the spacing stays 2^-24
+  const steps = roundToEven(size * 2 ** (10 - exponent)); // 1024 … 2048 steps of a normal number, fewer of a small one
+  return sign | (size === 0 ? 0 : (exponent + 14) * 1024 + steps);
+}
+
+/** A number as the bits of a bfloat16, rounded to nearest, ties to even. */
+export function bfloat16Bits(value: number): number {
+  const [bits = 0] = new Uint32Array(Float32Array.of(value).buffer);
+  if (Number.isNaN(value)) return 0x7fc0;
+  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+function roundToEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
+}

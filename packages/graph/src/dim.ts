@@ -69,6 +69,34 @@ export function dimMul(a: Dim, b: Dim): Dim {
   return canonical(product);
 }
 
+/** `a / b` where it is a polynomial with integer coefficients, else null: long division by the leading term. */
+export function dimDivide(a: Dim, b: Dim): Dim | null {
+  const [leading, factor] = leadingTerm(b);
+  if (factor === 0) return null;
+  let [rest, quotient]: [Dim, Dim] = [a, 0];
+  while (rest !== 0) {
+    const [names, count] = leadingTerm(rest);
+    const left = names === "" ? [] : names.split("*");
+    for (const name of leading === "" ? [] : leading.split("*")) {
+      const at = left.indexOf(name);
+      if (at < 0) return null;
+      left.splice(at, 1);
+    }
+    if (count % factor !== 0) return null;
+    const term = canonical(new Map([[left.join("*"), count / factor]]));
+    quotient = dimAdd(quotient, term);
+    rest = dimSub(rest, dimMul(term, b));
+  }
+  return quotient;
+}
+
+/** The largest term in an order that products keep: by degree, then by name. */
+function leadingTerm(dim: Dim): readonly [string, number] {
+  const degree = (names: string): number => (names === "" ? 0 : names.split("*").length);
+  const [first] = [...termsOf(dim)].sort(([a], [b]) => degree(b) - degree(a) || (a < b ? -1 : 1));
+  return first ?? ["", 0];
+}
+
 export function dimEquals(a: Dim, b: Dim): boolean {
   return typeof a === "number" || typeof b === "number" ? a === b : a.toString() === b.toString();
 }

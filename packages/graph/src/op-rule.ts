@@ -1,15 +1,9 @@
-/** A row of the rule table: what an operator's results look like, how it is differentiated, how it is written. */
+/** A row of the rule table: what an operator's results look like and how it is written. */
+import { type Dim, formatShape, type Shape } from "./dim.ts";
 import type { Emitter } from "./emitter.ts";
 import type { OnnxAttributes } from "./onnx-attributes.ts";
-import { GraphError } from "./shape-error.ts";
+import { GraphError, ShapeError } from "./shape-error.ts";
 import { type Node, type TensorType, Value } from "./value.ts";
-
-/** Vector-Jacobian product: gradients of the outputs → gradients of the inputs (null: none flows there). */
-export type Vjp<A> = (gradients: readonly (Value | null)[], node: TypedNode<A>) => readonly (Value | null)[];
-export const nonDifferentiable = "nonDifferentiable";
-/** The rule belongs to the training package's issue and is not written yet; asking for it throws by name. */
-export const pending = "pending";
-export type Gradient<A> = Vjp<A> | typeof nonDifferentiable | typeof pending;
 
 export interface TypedNode<A> extends Node {
   readonly attributes: A;
@@ -28,7 +22,6 @@ export type Lowering<A> =
 
 export interface OpRule<A> {
   shape(inputs: readonly Value[], attributes: A): readonly TensorType[];
-  readonly gradient: Gradient<A>;
   readonly lower: Lowering<A>;
 }
 
@@ -44,7 +37,15 @@ export function applyAll<Attributes, Op extends keyof Attributes & string>(
   const rule = rules[op];
   const outputs: Value[] = [];
   const node = { op, rule: rule as unknown as OpRule<never>, inputs, attributes, outputs };
-  for (const type of rule.shape(inputs, attributes)) outputs.push(new Value(type, node));
+  try {
+    for (const type of rule.shape(inputs, attributes)) outputs.push(new Value(type, node));
+  } catch (error) {
+    if (error instanceof ShapeError) {
+      error.op ??= op;
+      error.operands = inputs.map(({ dtype, shape }) => `${dtype} ${formatShape(shape)}`);
+    }
+    throw error;
+  }
   return outputs;
 }
 
@@ -58,4 +59,23 @@ export function apply<Attributes, Op extends keyof Attributes & string>(
   const [value] = applyAll(rules, op, inputs, attributes);
   if (value === undefined) throw new GraphError(`${op}: its shape rule names no result.`);
   return value;
+}
+
+/** A whole axis number; negative ones count from the end. */
+export function axisOf(op: string, x: Value, axis: number): number {
+  const rank = x.shape.length;
+  const index = axis < 0 ? axis + rank : axis;
+  if (!Number.isInteger(axis) || index < 0 || index >= rank) {
+    throw new ShapeError(`${op}: expected an axis of ${formatShape(x.shape)} (${-rank} … ${rank - 1}), got ${axis}.`);
+  }
+  return index;
+}
+
+export function operand(op: string, x: Value | undefined): Value {
+  if (x === undefined) throw new ShapeError(`${op}: an operand is missing.`);
+  return x;
+}
+
+export function withAxis(shape: Shape, axis: number, size: Dim): Shape {
+  return shape.map((dim, i) => (i === axis ? size : dim));
 }

@@ -148,7 +148,7 @@ test("comparisons, logic and sizes follow JavaScript's", async () => {
     and: [ops.and(ops.greater(a, 0), ops.greater(b, 0)), (x, y) => x > 0 && y > 0],
     or: [ops.or(ops.greater(a, 0), ops.greater(b, 0)), (x, y) => x > 0 || y > 0],
     not: [ops.not(ops.equal(a, b)), (x, y) => x !== y],
-    isNan: [ops.isNan(a), (x) => Number.isNaN(x)],
+    isNaN: [ops.isNaN(a), (x) => Number.isNaN(x)],
   };
   const S = symbol("S");
   const open = input("open", "float32", [S, 3]);

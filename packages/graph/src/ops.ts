@@ -1,135 +1,19 @@
 /** The operators that authors of modules use, as one namespace: `ops.matmul(x, w)`. */
 import * as composites from "./ops/composites.ts";
 import * as elementwise from "./ops/elementwise.ts";
+import * as indexing from "./ops/indexing.ts";
 import * as linearAlgebra from "./ops/linear-algebra.ts";
 import * as movement from "./ops/movement.ts";
 
-const { abs, add, and, cast, ceil, clip, cos, div, equal, erf, exp, floor, greater, greaterOrEqual, isNan, less, lessOrEqual, log } =
-  elementwise;
-const { maximum, minimum, mul, neg, not, or, pow, reciprocal, relu, round, sigmoid, sign, sin, sqrt, sub, tanh, where } = elementwise;
-const {
-  concat,
-  expand,
-  gather,
-  gatherElements,
-  pad,
-  range,
-  reshape,
-  scatterElements,
-  sizeOf,
-  slice,
-  split,
-  squeeze,
-  transpose,
-  unsqueeze,
-} = movement;
-const {
-  argMax,
-  averagePool,
-  conv,
-  cumsum,
-  gridSample,
-  logSoftmax,
-  matmul,
-  maxPool,
-  reduceMax,
-  reduceMean,
-  reduceMin,
-  reduceSum,
-  resize,
-  softmax,
-  topK,
-} = linearAlgebra;
-const { adaptiveAveragePool2d, attention, embedding, gelu, geluTanh, layerNorm, linear, quickGelu, rmsNorm, rotaryEmbedding, silu } =
-  composites;
+type Internal = "broadcast" | "operands" | "sizeScalar" | "LOWEST" | `${string}Rules`;
+type Public<Module> = Omit<Module, Internal>;
+type Ops = Public<typeof elementwise> & Public<typeof movement> & Public<typeof indexing> & Public<typeof linearAlgebra> & Public<typeof composites>;
 
-type Ops = Pick<
-  typeof elementwise,
-  | "abs"
-  | "add"
-  | "and"
-  | "cast"
-  | "ceil"
-  | "clip"
-  | "cos"
-  | "div"
-  | "equal"
-  | "erf"
-  | "exp"
-  | "floor"
-  | "greater"
-  | "greaterOrEqual"
-  | "isNan"
-  | "less"
-  | "lessOrEqual"
-  | "log"
-  | "maximum"
-  | "minimum"
-  | "mul"
-  | "neg"
-  | "not"
-  | "or"
-  | "pow"
-  | "reciprocal"
-  | "relu"
-  | "round"
-  | "sigmoid"
-  | "sign"
-  | "sin"
-  | "sqrt"
-  | "sub"
-  | "tanh"
-  | "where"
-> &
-  Pick<
-    typeof movement,
-    | "concat"
-    | "expand"
-    | "gather"
-    | "gatherElements"
-    | "pad"
-    | "range"
-    | "reshape"
-    | "scatterElements"
-    | "sizeOf"
-    | "slice"
-    | "split"
-    | "squeeze"
-    | "transpose"
-    | "unsqueeze"
-  > &
-  Pick<
-    typeof linearAlgebra,
-    | "argMax"
-    | "averagePool"
-    | "conv"
-    | "cumsum"
-    | "gridSample"
-    | "logSoftmax"
-    | "matmul"
-    | "maxPool"
-    | "reduceMax"
-    | "reduceMean"
-    | "reduceMin"
-    | "reduceSum"
-    | "resize"
-    | "softmax"
-    | "topK"
-  > &
-  Pick<
-    typeof composites,
-    | "adaptiveAveragePool2d"
-    | "attention"
-    | "embedding"
-    | "gelu"
-    | "geluTanh"
-    | "layerNorm"
-    | "linear"
-    | "quickGelu"
-    | "rmsNorm"
-    | "rotaryEmbedding"
-    | "silu"
-  >;
+const { abs, add, and, cast, ceil, clip, cos, div, equal, erf, exp, floor, greater, greaterOrEqual, isNaN, less, lessOrEqual, log, maximum, minimum, mul, neg, not, or, pow, reciprocal, relu, round, sigmoid, sign, sin, sqrt, sub, tanh, where } = elementwise;
+const { concat, expand, reshape, split, squeeze, transpose, unsqueeze } = movement;
+const { gather, gatherElements, pad, range, scatterElements, sizeOf, slice } = indexing;
+const { argMax, averagePool, conv, cumsum, gridSample, logSoftmax, matmul, maxPool, reduceMax, reduceMean, reduceMin, reduceSum, resize, softmax, topK } = linearAlgebra;
+const { adaptiveAveragePool2d, attention, embedding, gelu, geluTanh, layerNorm, linear, quickGelu, rmsNorm, rotaryEmbedding, silu } = composites;
 
 export const ops: Ops = {
   abs,
@@ -146,7 +30,7 @@ export const ops: Ops = {
   floor,
   greater,
   greaterOrEqual,
-  isNan,
+  isNaN,
   less,
   lessOrEqual,
   log,
@@ -169,18 +53,18 @@ export const ops: Ops = {
   where,
   concat,
   expand,
-  gather,
-  gatherElements,
-  pad,
-  range,
   reshape,
-  scatterElements,
-  sizeOf,
-  slice,
   split,
   squeeze,
   transpose,
   unsqueeze,
+  gather,
+  gatherElements,
+  pad,
+  range,
+  scatterElements,
+  sizeOf,
+  slice,
   argMax,
   averagePool,
   conv,

@@ -2,6 +2,9 @@
 export class ShapeError extends Error {
   override readonly name = "ShapeError";
   readonly code = "shape";
+  /** The operator, and the types and shapes it was called with, where an operator refused its operands. */
+  op: string | null = null;
+  operands: readonly string[] = [];
 }
 
 /** A graph that cannot be lowered, differentiated or written: which operator and why. */

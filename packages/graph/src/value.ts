@@ -2,7 +2,7 @@
  * Symbolic values. Calling an operator on values computes nothing: it records a node, from which the graph is
  * lowered (to run), exported, or differentiated.
  */
-import { arrayOf, type DataType, type TypedArray } from "./data-type.ts";
+import { arrayOf, bfloat16Bits, type DataType, float16Bits, type TypedArray } from "./data-type.ts";
 import { formatShape, type Shape } from "./dim.ts";
 import type { OpRule } from "./op-rule.ts";
 import { ShapeError } from "./shape-error.ts";
@@ -103,24 +103,43 @@ function dtypeOf(data: Scalar | readonly Scalar[] | TypedArray): DataType {
 }
 
 /**
- * A constant: numbers become float32, bigints int64, booleans bool, unless `dtype` says otherwise. Float16 and
- * bfloat16 are given as their bits in a Uint16Array. A list without `shape` is a vector, a scalar has shape [].
+ * A constant: numbers become float32, bigints int64, booleans bool, unless `dtype` says otherwise. A typed array of the
+ * right kind is taken as it is; a Uint16Array holds the bits of a float16 or bfloat16. A list without `shape` is a
+ * vector, a scalar has shape [].
  */
 export function constant(
   data: Scalar | readonly Scalar[] | TypedArray,
   { shape, dtype = dtypeOf(data) }: { readonly shape?: readonly number[]; readonly dtype?: DataType } = {},
 ): ConstantValue {
-  const list = ArrayBuffer.isView(data) || Array.isArray(data) ? (data as ArrayLike<Scalar>) : null;
-  const length = list?.length ?? 1;
-  const dims = shape ?? (list === null ? [] : [length]);
-  if (dims.reduce((product, dim) => product * dim, 1) !== length) {
-    throw new ShapeError(`constant: expected ${dims.join("×") || "1"} values for shape ${formatShape(dims)}, got ${length}.`);
+  const list: ArrayLike<Scalar> = ArrayBuffer.isView(data) ? data : isList(data) ? data : [data];
+  const dims = shape ?? (ArrayBuffer.isView(data) || isList(data) ? [list.length] : []);
+  if (dims.reduce((product, dim) => product * dim, 1) !== list.length) {
+    throw new ShapeError(`constant: expected ${dims.join("×") || "1"} values for shape ${formatShape(dims)}, got ${list.length}.`);
   }
-  const array = arrayOf(dtype, length);
+  const array = arrayOf(dtype, list.length);
   if (ArrayBuffer.isView(data) && data.constructor === array.constructor) return new ConstantValue(data, dtype, dims);
-  for (let i = 0; i < length; i += 1) {
-    const value = list === null ? (data as Scalar) : list[i];
-    array[i] = array instanceof BigInt64Array ? (BigInt(value ?? 0) as never) : (Number(value) as never);
-  }
+  for (let i = 0; i < list.length; i += 1) setElement(array, i, dtype, list[i] ?? 0);
   return new ConstantValue(array, dtype, dims);
+}
+
+function isList(data: Scalar | readonly Scalar[]): data is readonly Scalar[] {
+  return Array.isArray(data);
+}
+
+const integerRange: { readonly [D in DataType]?: readonly [number, number] } = {
+  int64: [-(2 ** 63), 2 ** 63],
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  int8: [-128, 127],
+  uint8: [0, 255],
+  bool: [0, 1],
+};
+
+function setElement(array: TypedArray, index: number, dtype: DataType, value: Scalar): void {
+  const number = Number(value);
+  const range = integerRange[dtype];
+  if (range !== undefined && !(Number.isInteger(number) && number >= range[0] && number <= range[1])) {
+    throw new ShapeError(`constant: expected ${dtype} values, whole numbers from ${range[0]} to ${range[1]}, got ${value}.`);
+  }
+  if (array instanceof BigInt64Array) array[index] = BigInt(value);
+  else array[index] = dtype === "float16" ? float16Bits(number) : dtype === "bfloat16" ? bfloat16Bits(number) : number;
 }

@@ -4,10 +4,11 @@
  */
 import { type Dim, dimEquals, dimMul, dimSub, formatShape } from "../dim.ts";
 import { float, int } from "../onnx-attributes.ts";
-import { apply, pending, type Rules } from "../op-rule.ts";
+import { apply, operand, type Rules } from "../op-rule.ts";
 import { ShapeError } from "../shape-error.ts";
 import { constant, type TensorType, type Value } from "../value.ts";
 import * as e from "./elementwise.ts";
+import * as i from "./indexing.ts";
 import * as l from "./linear-algebra.ts";
 import * as m from "./movement.ts";
 
@@ -29,12 +30,12 @@ export interface CompositeAttributes {
 }
 
 function same(op: string): (inputs: readonly Value[]) => readonly TensorType[] {
-  return ([x]) => [m.operand(op, x)];
+  return ([x]) => [operand(op, x)];
 }
 
 function normShape(op: string): (inputs: readonly Value[]) => readonly TensorType[] {
   return ([x, ...affine]) => {
-    const from = m.operand(op, x);
+    const from = operand(op, x);
     for (const weight of affine) {
       if (weight.shape.length !== 1 || !dimEquals(weight.shape[0] ?? 0, from.shape.at(-1) ?? 0)) {
         throw new ShapeError(
@@ -46,12 +47,12 @@ function normShape(op: string): (inputs: readonly Value[]) => readonly TensorTyp
   };
 }
 
-const picked = (inputs: readonly Value[], index: number): Value => m.operand("composite", inputs[index]);
+const picked = (inputs: readonly Value[], index: number): Value => operand("composite", inputs[index]);
 
 export const compositeRules: Rules<CompositeAttributes> = {
   Linear: {
     shape: ([x, weight, bias]) => {
-      const [from, w] = [m.operand("Linear", x), m.operand("Linear", weight)];
+      const [from, w] = [operand("Linear", x), operand("Linear", weight)];
       if (w.shape.length !== 2 || !dimEquals(w.shape[1] ?? 0, from.shape.at(-1) ?? 0)) {
         throw new ShapeError(
           `Linear: x ${formatShape(from.shape)} ends in ${from.shape.at(-1)}, the weight [out, in] is ${formatShape(w.shape)}.`,
@@ -61,27 +62,24 @@ export const compositeRules: Rules<CompositeAttributes> = {
         throw new ShapeError(`Linear: expected a bias of ${w.shape[0]}, got ${formatShape(bias.shape)}.`);
       return [{ dtype: from.dtype, shape: [...from.shape.slice(0, -1), w.shape[0] ?? 0] }];
     },
-    gradient: pending,
     lower: {
       // transB reads PyTorch's [out, in] layout as it lies in the file: nothing is copied or transposed.
       portable: ([x, weight, bias]) => {
-        const product = l.matmul(m.operand("Linear", x), m.operand("Linear", weight), { transB: true });
+        const product = l.matmul(operand("Linear", x), operand("Linear", weight), { transB: true });
         return bias === undefined ? product : e.add(product, bias);
       },
     },
   },
   Embedding: {
     shape: ([ids, table]) => {
-      const [at, rows] = [m.operand("Embedding", ids), m.operand("Embedding", table)];
+      const [at, rows] = [operand("Embedding", ids), operand("Embedding", table)];
       if (rows.shape.length !== 2) throw new ShapeError(`Embedding: expected a table [rows, width], got ${formatShape(rows.shape)}.`);
       return [{ dtype: rows.dtype, shape: [...at.shape, rows.shape[1] ?? 0] }];
     },
-    gradient: pending,
-    lower: { portable: (inputs) => m.gather(picked(inputs, 1), picked(inputs, 0), 0) },
+    lower: { portable: (inputs) => i.gather(picked(inputs, 1), picked(inputs, 0), 0) },
   },
   LayerNorm: {
     shape: normShape("LayerNorm"),
-    gradient: pending,
     lower: {
       emit: (emitter, inputs, { attributes: { epsilon } }) =>
         emitter.node("LayerNormalization", inputs, { axis: int(-1), epsilon: float(epsilon) }),
@@ -89,7 +87,6 @@ export const compositeRules: Rules<CompositeAttributes> = {
   },
   RmsNorm: {
     shape: normShape("RmsNorm"),
-    gradient: pending,
     lower: {
       portable: (inputs, { epsilon }) => {
         const x = picked(inputs, 0);
@@ -102,10 +99,9 @@ export const compositeRules: Rules<CompositeAttributes> = {
   },
   Gelu: {
     shape: same("Gelu"),
-    gradient: pending,
     lower: {
       portable: ([input], { approximate }) => {
-        const x = m.operand("Gelu", input);
+        const x = operand("Gelu", input);
         const inner =
           approximate === "none"
             ? e.erf(e.mul(x, Math.SQRT1_2))
@@ -118,7 +114,6 @@ export const compositeRules: Rules<CompositeAttributes> = {
   },
   QuickGelu: {
     shape: same("QuickGelu"),
-    gradient: pending,
     lower: {
       portable: (inputs, { alpha }) => e.mul(picked(inputs, 0), e.sigmoid(e.mul(picked(inputs, 0), alpha))),
       fused: (emitter, inputs, { attributes: { alpha } }) =>
@@ -127,7 +122,7 @@ export const compositeRules: Rules<CompositeAttributes> = {
   },
   RotaryEmbedding: {
     shape: ([x, cos, sin]) => {
-      const from = m.operand("RotaryEmbedding", x);
+      const from = operand("RotaryEmbedding", x);
       const half = Number(from.shape.at(-1)) / 2;
       for (const table of [cos, sin]) {
         if (table?.shape.length !== 3 || table.shape[2] !== half) {
@@ -138,20 +133,19 @@ export const compositeRules: Rules<CompositeAttributes> = {
       }
       return [from];
     },
-    gradient: pending,
     lower: {
       portable: (inputs) => {
         const x = picked(inputs, 0);
         const half = Number(x.shape.at(-1)) / 2;
         const [cos, sin] = [m.unsqueeze(picked(inputs, 1), 1), m.unsqueeze(picked(inputs, 2), 1)];
-        const [a, b] = [m.slice(x, { axis: -1, end: half }), m.slice(x, { axis: -1, start: half })];
+        const [a, b] = [i.slice(x, { axis: -1, end: half }), i.slice(x, { axis: -1, start: half })];
         return m.concat([e.sub(e.mul(a, cos), e.mul(b, sin)), e.add(e.mul(b, cos), e.mul(a, sin))], -1);
       },
     },
   },
   Attention: {
     shape: ([query, key, value]) => {
-      const [q, k, v] = [m.operand("Attention", query), m.operand("Attention", key), m.operand("Attention", value)];
+      const [q, k, v] = [operand("Attention", query), operand("Attention", key), operand("Attention", value)];
       const [B = 0, Hq, S = 0, D = 0] = q.shape;
       const [, Hkv, T = 0] = k.shape;
       const fits = [q, k, v].every((x) => x.shape.length === 4) && dimEquals(k.shape[3] ?? 0, D) && dimEquals(v.shape[2] ?? 0, T);
@@ -162,18 +156,16 @@ export const compositeRules: Rules<CompositeAttributes> = {
       }
       return [{ dtype: q.dtype, shape: [B, Hq, S, v.shape[3] ?? 0] }];
     },
-    gradient: pending,
     lower: { portable: attentionByProducts },
   },
   AdaptiveAveragePool2d: {
     shape: ([x], { size }) => {
-      const { dtype, shape } = m.operand("AdaptiveAveragePool2d", x);
+      const { dtype, shape } = operand("AdaptiveAveragePool2d", x);
       if (shape.length !== 4 || typeof shape[2] !== "number" || typeof shape[3] !== "number") {
         throw new ShapeError(`AdaptiveAveragePool2d: expected [B, C, H, W] with known H and W, got ${formatShape(shape)}.`);
       }
       return [{ dtype, shape: [shape[0] ?? 0, shape[1] ?? 0, ...size] }];
     },
-    gradient: pending,
     lower: {
       portable: (inputs, { size }) => {
         const x = picked(inputs, 0);
@@ -197,7 +189,7 @@ function poolingMatrix(size: number, out: number): Value {
 
 /** softmax(scale · q·kᵀ + mask) · v. Query heads of one group are stacked, so keys and values are never repeated. */
 function attentionByProducts([query, key, value, mask]: readonly Value[], { scale, causal }: CompositeAttributes["Attention"]): Value {
-  const [q, k, v] = [m.operand("Attention", query), m.operand("Attention", key), m.operand("Attention", value)];
+  const [q, k, v] = [operand("Attention", query), operand("Attention", key), operand("Attention", value)];
   const [B = 0, Hq = 0, S = 0, D = 0] = q.shape;
   const [, Hkv = 0, T = 0] = k.shape;
   const group = Number(Hq) / Number(Hkv);
@@ -214,8 +206,8 @@ function attentionByProducts([query, key, value, mask]: readonly Value[], { scal
 
 /** [S, T]: 0 where column t may be seen from row s (t ≤ s + T - S), the lowest float32 elsewhere. */
 function causalMask(S: Dim, T: Dim): Value {
-  const rows = e.add(m.unsqueeze(m.range(S), 1), m.sizeScalar(dimSub(T, S)));
-  return e.where(e.lessOrEqual(m.unsqueeze(m.range(T), 0), rows), constant(0), constant(LOWEST));
+  const rows = e.add(m.unsqueeze(i.range(S), 1), i.sizeScalar(dimSub(T, S)));
+  return e.where(e.lessOrEqual(m.unsqueeze(i.range(T), 0), rows), constant(0), constant(LOWEST));
 }
 
 /** torch.finfo(float32).min: what transformers adds where attention is forbidden. */

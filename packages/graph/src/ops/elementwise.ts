@@ -2,7 +2,7 @@
 import { type DataType, dataTypes, isFloat } from "../data-type.ts";
 import { type Dim, dimEquals, formatShape, type Shape } from "../dim.ts";
 import { int } from "../onnx-attributes.ts";
-import { apply, type Gradient, nonDifferentiable, type OpRule, pending, type Rules } from "../op-rule.ts";
+import { apply, operand, type OpRule, type Rules } from "../op-rule.ts";
 import { ShapeError } from "../shape-error.ts";
 import { constant, Value } from "../value.ts";
 
@@ -72,23 +72,20 @@ function sameType(op: string, inputs: readonly Value[]): DataType {
   return first?.dtype ?? "float32";
 }
 
-function unary(gradient: Gradient<None>, onnx: string, accept: "float" | "number" | "bool", result?: DataType): OpRule<None> {
+function unary(onnx: string, accept: "float" | "number" | "bool", result?: DataType): OpRule<None> {
   return {
     shape: ([x]) => {
-      if (x === undefined) throw new ShapeError(`${onnx}: expected one operand.`);
-      const right = accept === "bool" ? x.dtype === "bool" : accept === "float" ? isFloat(x.dtype) : x.dtype !== "bool";
+      const { dtype, shape } = operand(onnx, x);
+      const right = accept === "bool" ? dtype === "bool" : accept === "float" ? isFloat(dtype) : dtype !== "bool";
       if (!right)
-        throw new ShapeError(
-          `${onnx}: expected a ${accept === "number" ? "numeric" : accept} tensor, got ${x.dtype} ${formatShape(x.shape)}.`,
-        );
-      return [{ dtype: result ?? x.dtype, shape: x.shape }];
+        throw new ShapeError(`${onnx}: expected a ${accept === "number" ? "numeric" : accept} tensor, got ${dtype} ${formatShape(shape)}.`);
+      return [{ dtype: result ?? dtype, shape }];
     },
-    gradient,
     lower: { onnx },
   };
 }
 
-function binary(gradient: Gradient<None>, onnx: string, operands: "number" | "bool" | "any", result?: DataType): OpRule<None> {
+function binary(onnx: string, operands: "number" | "bool" | "any", result?: DataType): OpRule<None> {
   return {
     shape: (inputs) => {
       const dtype = sameType(onnx, inputs);
@@ -105,57 +102,53 @@ function binary(gradient: Gradient<None>, onnx: string, operands: "number" | "bo
         },
       ];
     },
-    gradient,
     lower: { onnx },
   };
 }
 
 export const elementwiseRules: Rules<ElementwiseAttributes> = {
-  Neg: unary(pending, "Neg", "number"),
-  Abs: unary(pending, "Abs", "number"),
-  Exp: unary(pending, "Exp", "float"),
-  Log: unary(pending, "Log", "float"),
-  Sqrt: unary(pending, "Sqrt", "float"),
-  Reciprocal: unary(pending, "Reciprocal", "float"),
-  Sin: unary(pending, "Sin", "float"),
-  Cos: unary(pending, "Cos", "float"),
-  Tanh: unary(pending, "Tanh", "float"),
-  Sigmoid: unary(pending, "Sigmoid", "float"),
-  Erf: unary(pending, "Erf", "float"),
-  Relu: unary(pending, "Relu", "number"),
-  Floor: unary(nonDifferentiable, "Floor", "float"),
-  Ceil: unary(nonDifferentiable, "Ceil", "float"),
-  Round: unary(nonDifferentiable, "Round", "float"),
-  Sign: unary(nonDifferentiable, "Sign", "number"),
-  Not: unary(nonDifferentiable, "Not", "bool"),
-  IsNaN: unary(nonDifferentiable, "IsNaN", "float", "bool"),
-  Add: binary(pending, "Add", "number"),
-  Sub: binary(pending, "Sub", "number"),
-  Mul: binary(pending, "Mul", "number"),
-  Div: binary(pending, "Div", "number"),
-  Pow: binary(pending, "Pow", "number"),
-  Min: binary(pending, "Min", "number"),
-  Max: binary(pending, "Max", "number"),
-  Equal: binary(nonDifferentiable, "Equal", "any", "bool"),
-  Less: binary(nonDifferentiable, "Less", "number", "bool"),
-  LessOrEqual: binary(nonDifferentiable, "LessOrEqual", "number", "bool"),
-  Greater: binary(nonDifferentiable, "Greater", "number", "bool"),
-  GreaterOrEqual: binary(nonDifferentiable, "GreaterOrEqual", "number", "bool"),
-  And: binary(nonDifferentiable, "And", "bool"),
-  Or: binary(nonDifferentiable, "Or", "bool"),
+  Neg: unary("Neg", "number"),
+  Abs: unary("Abs", "number"),
+  Exp: unary("Exp", "float"),
+  Log: unary("Log", "float"),
+  Sqrt: unary("Sqrt", "float"),
+  Reciprocal: unary("Reciprocal", "float"),
+  Sin: unary("Sin", "float"),
+  Cos: unary("Cos", "float"),
+  Tanh: unary("Tanh", "float"),
+  Sigmoid: unary("Sigmoid", "float"),
+  Erf: unary("Erf", "float"),
+  Relu: unary("Relu", "number"),
+  Floor: unary("Floor", "float"),
+  Ceil: unary("Ceil", "float"),
+  Round: unary("Round", "float"),
+  Sign: unary("Sign", "number"),
+  Not: unary("Not", "bool"),
+  IsNaN: unary("IsNaN", "float", "bool"),
+  Add: binary("Add", "number"),
+  Sub: binary("Sub", "number"),
+  Mul: binary("Mul", "number"),
+  Div: binary("Div", "number"),
+  Pow: binary("Pow", "number"),
+  Min: binary("Min", "number"),
+  Max: binary("Max", "number"),
+  Equal: binary("Equal", "any", "bool"),
+  Less: binary("Less", "number", "bool"),
+  LessOrEqual: binary("LessOrEqual", "number", "bool"),
+  Greater: binary("Greater", "number", "bool"),
+  GreaterOrEqual: binary("GreaterOrEqual", "number", "bool"),
+  And: binary("And", "bool"),
+  Or: binary("Or", "bool"),
   Where: {
-    shape: ([condition, a, b]) => {
-      if (condition === undefined || a === undefined || b === undefined || condition.dtype !== "bool") {
-        throw new ShapeError(`Where: expected a bool condition, got ${condition?.dtype}.`);
-      }
-      return [{ dtype: sameType("Where", [a, b]), shape: broadcast("Where", [condition.shape, a.shape, b.shape]) }];
+    shape: ([condition, ...choices]) => {
+      const { dtype, shape } = operand("Where", condition);
+      if (dtype !== "bool") throw new ShapeError(`Where: expected a bool condition, got ${dtype} ${formatShape(shape)}.`);
+      return [{ dtype: sameType("Where", choices), shape: broadcast("Where", [shape, ...choices.map((x) => x.shape)]) }];
     },
-    gradient: pending,
     lower: { onnx: "Where" },
   },
   Cast: {
     shape: ([x], { to }) => [{ dtype: to, shape: x?.shape ?? [] }],
-    gradient: pending,
     lower: { onnx: "Cast", attributes: ({ to }) => ({ to: int(dataTypes[to].onnx) }) },
   },
 };
@@ -232,7 +225,7 @@ export const ceil: Unary = one("Ceil");
 export const round: Unary = one("Round");
 export const sign: Unary = one("Sign");
 export const not: Unary = one("Not");
-export const isNan: Unary = one("IsNaN");
+export const isNaN: Unary = one("IsNaN");
 export const add: Binary = two("Add");
 export const sub: Binary = two("Sub");
 export const mul: Binary = two("Mul");

@@ -1,11 +1,10 @@
 /** Products, convolutions, reductions, pooling and sampling. */
 import { type Dim, dimEquals, formatShape, type Shape } from "../dim.ts";
 import { float, int, ints, type OnnxAttributes, string } from "../onnx-attributes.ts";
-import { apply, applyAll, nonDifferentiable, pending, type Rules } from "../op-rule.ts";
+import { apply, applyAll, axisOf, operand, type Rules } from "../op-rule.ts";
 import { ShapeError } from "../shape-error.ts";
 import type { Value } from "../value.ts";
 import { broadcast } from "./elementwise.ts";
-import { axisOf, operand } from "./movement.ts";
 
 type Pair = readonly [number, number];
 /** top, left, bottom, right */
@@ -69,13 +68,12 @@ function reduction(op: string): Rules<LinearAlgebraAttributes>["ReduceSum"] {
       const from = operand(op, x);
       return [{ dtype: from.dtype, shape: from.shape.flatMap((dim, i) => (axes.includes(i) ? (keepDims ? [1] : []) : [dim])) }];
     },
-    gradient: pending,
     lower: { emit: (e, [x = ""], { attributes: { axes, keepDims } }) => e.node(op, [x, e.int64(axes)], { keepdims: int(keepDims) }) },
   };
 }
 
 function sameShape(op: string): Rules<LinearAlgebraAttributes>["Softmax"] {
-  return { shape: ([x]) => [operand(op, x)], gradient: pending, lower: { onnx: op, attributes: ({ axis }) => ({ axis: int(axis) }) } };
+  return { shape: ([x]) => [operand(op, x)], lower: { onnx: op, attributes: ({ axis }) => ({ axis: int(axis) }) } };
 }
 
 function swapLast(shape: Shape, swap: boolean): Shape {
@@ -95,7 +93,6 @@ export const linearAlgebraRules: Rules<LinearAlgebraAttributes> = {
       if (!dimEquals(sa.at(-1) ?? 0, sb.at(-2) ?? 0)) throw new ShapeError(`${bad}: the inner axes ${sa.at(-1)} and ${sb.at(-2)} differ.`);
       return [{ dtype: a.dtype, shape: [...broadcast("MatMul", [sa.slice(0, -2), sb.slice(0, -2)]), sa.at(-2) ?? 0, sb.at(-1) ?? 0] }];
     },
-    gradient: pending,
     lower: {
       emit: (e, [a = "", b = ""], node) => {
         const { transA, transB, alpha } = node.attributes;
@@ -132,7 +129,6 @@ export const linearAlgebraRules: Rules<LinearAlgebraAttributes> = {
       const height = slid("Conv", H, kh, strides[0], pads[0], pads[2], dilations[0]);
       return [{ dtype: input.dtype, shape: [B, out, height, slid("Conv", W, kw, strides[1], pads[1], pads[3], dilations[1])] }];
     },
-    gradient: pending,
     lower: {
       onnx: "Conv",
       attributes: ({ strides, pads, dilations, groups }) => ({
@@ -145,12 +141,10 @@ export const linearAlgebraRules: Rules<LinearAlgebraAttributes> = {
   },
   AveragePool: {
     shape: ([x], window) => [{ dtype: operand("AveragePool", x).dtype, shape: pooled("AveragePool", x, window) }],
-    gradient: pending,
     lower: { onnx: "AveragePool", attributes: (window) => ({ ...windowAttributes(window), count_include_pad: int(1) }) },
   },
   MaxPool: {
     shape: ([x], window) => [{ dtype: operand("MaxPool", x).dtype, shape: pooled("MaxPool", x, window) }],
-    gradient: pending,
     lower: { onnx: "MaxPool", attributes: windowAttributes },
   },
   GridSample: {
@@ -163,7 +157,6 @@ export const linearAlgebraRules: Rules<LinearAlgebraAttributes> = {
       }
       return [{ dtype: input.dtype, shape: [input.shape[0] ?? 0, input.shape[1] ?? 0, at.shape[1] ?? 0, at.shape[2] ?? 0] }];
     },
-    gradient: pending,
     lower: { onnx: "GridSample", attributes: () => ({ mode: string("linear"), padding_mode: string("zeros"), align_corners: int(0) }) },
   },
   Resize: {
@@ -172,7 +165,6 @@ export const linearAlgebraRules: Rules<LinearAlgebraAttributes> = {
       if (shape.length !== 4) throw new ShapeError(`Resize: expected [B, C, H, W], got ${formatShape(shape)}.`);
       return [{ dtype, shape: [shape[0] ?? 0, shape[1] ?? 0, size[0], size[1]] }];
     },
-    gradient: pending,
     lower: {
       emit: (e, [x = ""], node) => {
         const { size, mode, alignCorners, cubicCoefficient } = node.attributes;
@@ -196,7 +188,6 @@ export const linearAlgebraRules: Rules<LinearAlgebraAttributes> = {
     shape: ([x], { axis, keepDims }) => [
       { dtype: "int64", shape: operand("ArgMax", x).shape.flatMap((dim, i) => (i === axis ? (keepDims ? [1] : []) : [dim])) },
     ],
-    gradient: nonDifferentiable,
     lower: { onnx: "ArgMax", attributes: ({ axis, keepDims }) => ({ axis: int(axis), keepdims: int(keepDims) }) },
   },
   TopK: {
@@ -208,12 +199,10 @@ export const linearAlgebraRules: Rules<LinearAlgebraAttributes> = {
         { dtype: "int64", shape: kept },
       ];
     },
-    gradient: pending,
     lower: { emit: (e, [x = ""], { attributes: { axis, k } }) => e.node("TopK", [x, e.int64([k])], { axis: int(axis) }, { outputs: 2 }) },
   },
   CumSum: {
     shape: ([x]) => [operand("CumSum", x)],
-    gradient: pending,
     lower: { emit: (e, [x = ""], { attributes: { axis } }) => e.node("CumSum", [x, e.scalar(axis, "int64")]) },
   },
 };
