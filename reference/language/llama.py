@@ -5,6 +5,7 @@ Usage: python reference/language/llama.py   (torch 2.13.0, transformers 5.23.0, 
 Each file: `state.*`, `input.input_ids` [2, S], `output.logits`, `output.past_key.N`, `output.past_value.N`;
 `input.attention_mask` (left padding in row 0) and `output.logits.padded` [2, V] (positions from the mask, last position);
 `input.steps` [1, S] and `output.steps` [S - prefill, V]: one prefill, then token by token through transformers' cache.
+Metadata: `noise` is the largest difference of any logit between float32 and float64.
 """
 import sys
 from pathlib import Path
@@ -75,7 +76,11 @@ def make(name, classes, options, prefill, seed):
     for i in range(prefill, steps.shape[1]):
         logits.append(clone(input_ids=steps[:, i : i + 1], past_key_values=cache, use_cache=True, position_ids=torch.tensor([[i]])).logits[:, -1])
     tensors |= {"input.steps": steps, "output.steps": torch.cat(logits)}
-    write("language", name, tensors, config={"model_type": config.model_type, **options}, prefill=prefill)
+    exact = fresh()
+    exact.load_state_dict(model.state_dict())
+    # the angles stay float32, as transformers computes them whatever the weights are
+    noise = (exact.eval().double()(input_ids=ids).logits - out.logits).abs().max().item()
+    write("language", name, tensors, config={"model_type": config.model_type, **options}, prefill=prefill, noise=noise)
 
 
 for seed, (name, (classes, options, extra)) in enumerate(CASES.items()):

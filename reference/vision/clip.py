@@ -3,6 +3,7 @@
 Usage: python reference/vision/clip.py   (torch 2.13.0, transformers 5.23.0, eager attention, float32)
 Each file: `state.*` (published spelling, `vision_model.` first), `input.pixel_values`, `output.hidden_states.N`,
 `input.pixel_values.HxW` and `output.hidden_states.HxW` (last layer, positions interpolated).
+Metadata: `noise` is the largest difference of any hidden state between float32 and float64.
 """
 import sys
 from pathlib import Path
@@ -39,7 +40,9 @@ def make(name, options, sizes, seed):
         pixels = torch.randn(1, 3, height, width, generator=generator)
         tensors[f"input.pixel_values.{height}x{width}"] = pixels
         tensors[f"output.hidden_states.{height}x{width}"] = model(pixels, output_hidden_states=True, interpolate_pos_encoding=True).hidden_states[-1]
-    write("vision", f"clip-{name}", tensors, config=options, sizes=sizes)
+    exact = model.double()(tensors["input.pixel_values"].double(), output_hidden_states=True).hidden_states
+    noise = max((a - b).abs().max().item() for a, b in zip(out.hidden_states, exact))
+    write("vision", f"clip-{name}", tensors, config=options, sizes=sizes, noise=noise)
 
 
 for seed, (name, (options, sizes)) in enumerate(CASES.items()):
