@@ -22,7 +22,9 @@ if (inClone) {
 function runSources() {
   const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
   const entry = fileURLToPath(new URL("../src/start.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--conditions=@waggle/source", "--import", loader, entry, ...process.argv.slice(2)], { stdio: "inherit" });
+  const child = spawn(process.execPath, ["--conditions=@waggle/source", "--import", loader, entry, ...process.argv.slice(2)], {
+    stdio: "inherit",
+  });
   for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
     // A terminal sends Ctrl-C to both processes; every other signal comes to this one alone and is passed on.
     process.on(signal, () => (signal === "SIGINT" && process.stdin.isTTY) || child.kill(signal));

@@ -37,5 +37,9 @@ async function listCache({ json }: { readonly json?: true }): Promise<void> {
 async function clearCache({ json }: { readonly json?: true }): Promise<void> {
   const cache = new WeightCache();
   const { files, byteLength } = await cache.clear();
-  process.stdout.write(json ? `${JSON.stringify({ folder: cache.folder, files, byteLength })}\n` : `${cache.folder}: deleted ${files} files, ${bytes(byteLength)}\n`);
+  process.stdout.write(
+    json
+      ? `${JSON.stringify({ folder: cache.folder, files, byteLength })}\n`
+      : `${cache.folder}: deleted ${files} files, ${bytes(byteLength)}\n`,
+  );
 }

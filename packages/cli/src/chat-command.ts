@@ -18,7 +18,12 @@ export function chatCommand(): Command {
     const options = generationOptions(flags, command);
     await withModel(name, async (model) => {
       const answer = (messages: readonly Message[]) => model.chat(messages, options);
-      await new Conversation({ answer, input: process.stdin, output: process.stdout, images: (flags.image ?? []).map((source) => image(source)) }).run();
+      await new Conversation({
+        answer,
+        input: process.stdin,
+        output: process.stdout,
+        images: (flags.image ?? []).map((source) => image(source)),
+      }).run();
     });
   });
 }

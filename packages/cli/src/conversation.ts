@@ -12,16 +12,16 @@ const help = "/image FILE adds a picture to the next message, /reset begins anew
  */
 export class Conversation {
   readonly #answer: (messages: readonly Message[]) => ChatStream;
-  readonly #input: NodeJS.ReadStream;
-  readonly #output: NodeJS.WriteStream;
+  readonly #input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  readonly #output: NodeJS.WritableStream;
   #messages: readonly Message[] = [];
   #images: readonly ImageInput[];
   #running: ChatStream | null = null;
 
   constructor(options: {
     readonly answer: (messages: readonly Message[]) => ChatStream;
-    readonly input: NodeJS.ReadStream;
-    readonly output: NodeJS.WriteStream;
+    readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+    readonly output: NodeJS.WritableStream;
     readonly images: readonly ImageInput[];
   }) {
     this.#answer = options.answer;

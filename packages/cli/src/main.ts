@@ -1,5 +1,5 @@
-import { CommanderError } from "commander";
 import { GenerationError } from "@waggle/generation";
+import { CommanderError } from "commander";
 import { program } from "./program.ts";
 
 /** Runs one command line; errors go to stderr and into the exit code (1: it failed, 2: it was asked wrongly). */

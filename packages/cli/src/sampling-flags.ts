@@ -28,14 +28,19 @@ export function addSamplingFlags(command: Command): Command {
     .option("--repetition-penalty <r>", "above 1: what was said before becomes less likely", number)
     .option("--no-repeat-ngram-size <n>", "never repeat n tokens in a row", number)
     .option("--seed <n>", "where the random numbers start; the same seed gives the same answer", number)
-    .option("--stop <text>", "end before this text; may be given several times", (text: string, all: readonly string[] = []) => [...all, text]);
+    .option("--stop <text>", "end before this text; may be given several times", (text: string, all: readonly string[] = []) => [
+      ...all,
+      text,
+    ]);
 }
 
 /** The options of the library, checked before any model is loaded. */
 export function generationOptions(flags: SamplingFlags, command: Command): GenerationOptions {
   const draws = Object.entries(samplingOnly).filter(([key]) => flags[key as keyof typeof samplingOnly] !== undefined);
   if (flags.greedy && draws.length > 0) {
-    command.error(`error: --greedy takes the best token, ${draws.map(([, flag]) => flag).join(" and ")} would draw at random; give one of both`);
+    command.error(
+      `error: --greedy takes the best token, ${draws.map(([, flag]) => flag).join(" and ")} would draw at random; give one of both`,
+    );
   }
   const sampling = draws.length > 0 || (flags.seed !== undefined && !flags.greedy);
   const options: GenerationOptions = {

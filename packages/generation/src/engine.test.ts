@@ -157,7 +157,8 @@ describe("the cache", () => {
     expect(steps).toHaveLength(700);
     expect(steps.slice(0, plain.tokenIds.length)).toEqual(plain.tokenIds);
     // The whole sequence at once, without any cache: what the last token should be.
-    const whole = await ask(engine({ chunk: 2000 }), [...plain.promptIds, ...steps.slice(0, -1)], { max_new_tokens: 1, eos_token_id: [] }).result;
+    const whole = await ask(engine({ chunk: 2000 }), [...plain.promptIds, ...steps.slice(0, -1)], { max_new_tokens: 1, eos_token_id: [] })
+      .result;
     expect(whole.tokenIds).toEqual([steps.at(-1)]);
     const other = await ask(one, long.promptIds.slice(1), { max_new_tokens: 5 }).result;
     expect(other.tokenIds).toEqual((await ask(engine(), long.promptIds.slice(1), { max_new_tokens: 5 }).result).tokenIds);

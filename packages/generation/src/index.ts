@@ -1,4 +1,4 @@
-export { Engine, type DecoderShape, type EngineOptions, type GenerationRequest } from "./engine.ts";
+export { type DecoderShape, Engine, type EngineOptions, type GenerationRequest } from "./engine.ts";
 export { readGenerationConfig } from "./generation-config.ts";
 export { ContextLengthError, GenerationError, OptionsError } from "./generation-error.ts";
 export { type FinishReason, type GenerationResult, GenerationStream, type TokenEvent } from "./generation-stream.ts";

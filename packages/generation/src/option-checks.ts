@@ -3,7 +3,8 @@ export type Check<T> = (value: unknown) => { readonly value: T } | { readonly pr
 
 export const flag: Check<boolean> = (value) => (typeof value === "boolean" ? { value } : { problem: "true or false" });
 
-export const text: Check<string> = (value) => (typeof value === "string" && value !== "" ? { value } : { problem: "a text that is not empty" });
+export const text: Check<string> = (value) =>
+  typeof value === "string" && value !== "" ? { value } : { problem: "a text that is not empty" };
 
 export function integer({ min }: { readonly min: number }): Check<number> {
   return (value) => (Number.isSafeInteger(value) && Number(value) >= min ? { value: Number(value) } : { problem: `an integer ≥ ${min}` });

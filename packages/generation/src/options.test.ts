@@ -4,7 +4,15 @@ import { OptionsError } from "./generation-error.ts";
 import { type GenerationOptions, resolveOptions } from "./options.ts";
 
 test("defaults are those of transformers", () => {
-  expect(resolveOptions()).toMatchObject({ do_sample: false, temperature: 1, top_k: 50, top_p: 1, repetition_penalty: 1, eos_token_id: [], num_beams: 1 });
+  expect(resolveOptions()).toMatchObject({
+    do_sample: false,
+    temperature: 1,
+    top_k: 50,
+    top_p: 1,
+    repetition_penalty: 1,
+    eos_token_id: [],
+    num_beams: 1,
+  });
 });
 
 test("later layers win; null and undefined leave the earlier value", () => {
@@ -19,7 +27,15 @@ test("a length in a later layer replaces both lengths of earlier ones", () => {
 });
 
 test("every mistake is in one error", () => {
-  const options = { max_new_tokens: 0, temperature: Number.NaN, top_p: 1.5, bad_words_ids: [[3], []], topk: 5, stop_strings: [""], seed: 0.5 };
+  const options = {
+    max_new_tokens: 0,
+    temperature: Number.NaN,
+    top_p: 1.5,
+    bad_words_ids: [[3], []],
+    topk: 5,
+    stop_strings: [""],
+    seed: 0.5,
+  };
   expect(() => resolveOptions(options as GenerationOptions)).toThrowErrorMatchingInlineSnapshot(`
     [GenerationError: generation options: 7 mistakes; nothing was generated
       topk: unknown option; known are max_new_tokens, max_length, min_new_tokens, min_length, do_sample, temperature, top_k, top_p, min_p, top_h, typical_p, epsilon_cutoff, eta_cutoff, repetition_penalty, no_repeat_ngram_size, bad_words_ids, sequence_bias, suppress_tokens, begin_suppress_tokens, forced_bos_token_id, forced_eos_token_id, exponential_decay_length_penalty, remove_invalid_values, renormalize_logits, eos_token_id, stop_strings, num_beams, seed
@@ -61,11 +77,23 @@ test.each([
 ])("%s: %j is refused by name", (name, value) => {
   const error = thrown(() => resolveOptions({ [name]: value }));
   expect(error).toBeInstanceOf(OptionsError);
-  expect(error).toMatchObject({ code: "option", name: "GenerationError", problems: [expect.stringMatching(new RegExp(`^${name}: expected `))] });
+  expect(error).toMatchObject({
+    code: "option",
+    name: "GenerationError",
+    problems: [expect.stringMatching(new RegExp(`^${name}: expected `))],
+  });
 });
 
 test("a generation_config.json gives its options and passes over what does not change tokens", () => {
-  const config = { _from_model_config: true, bos_token_id: 1, eos_token_id: [2, 7], temperature: 0.9, top_p: null, use_cache: true, guidance_scale: 1 };
+  const config = {
+    _from_model_config: true,
+    bos_token_id: 1,
+    eos_token_id: [2, 7],
+    temperature: 0.9,
+    top_p: null,
+    use_cache: true,
+    guidance_scale: 1,
+  };
   expect(readGenerationConfig(config)).toEqual({ options: { eos_token_id: [2, 7], temperature: 0.9 }, problems: [] });
 });
 

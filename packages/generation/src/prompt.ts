@@ -45,7 +45,8 @@ export function flattenPrompt(segments: readonly PromptSegment[], vocabulary: nu
       marks.push(`${segment.identity}:${row}`);
     }
   }
-  if (ids.length === 0) throw new GenerationError("prompt", "the prompt is empty: at least one token is needed to go on from (usually the BOS token)");
+  if (ids.length === 0)
+    throw new GenerationError("prompt", "the prompt is empty: at least one token is needed to go on from (usually the BOS token)");
   return { ids, featureRows, marks };
 }
 

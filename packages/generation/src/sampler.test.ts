@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { resolveOptions } from "./options.ts";
 import { logitsProcessors } from "./logits/processors.ts";
+import { resolveOptions } from "./options.ts";
 import { RandomNumbers } from "./random.ts";
 import { greedySampler, randomSampler } from "./sampler.ts";
 

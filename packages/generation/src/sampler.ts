@@ -1,6 +1,6 @@
+import { GenerationError } from "./generation-error.ts";
 import { survivors } from "./logits/distribution.ts";
 import type { LogitsProcessor } from "./logits/logits-processor.ts";
-import { GenerationError } from "./generation-error.ts";
 import type { RandomNumbers } from "./random.ts";
 
 /** Chooses the next token of one sequence from a row of logits; the row is used up. */

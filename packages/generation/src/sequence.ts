@@ -147,7 +147,9 @@ export class Sequence {
 function lengthLimit(promptTokens: number, { max_new_tokens, max_length }: ResolvedOptions, maxPositions: number): number {
   if (promptTokens >= maxPositions) throw new ContextLengthError(promptTokens, maxPositions);
   if (max_new_tokens === null && max_length !== null && max_length <= promptTokens) {
-    throw new OptionsError([`max_length: ${max_length} counts the prompt too, which has ${promptTokens} tokens already; max_new_tokens counts the answer alone`]);
+    throw new OptionsError([
+      `max_length: ${max_length} counts the prompt too, which has ${promptTokens} tokens already; max_new_tokens counts the answer alone`,
+    ]);
   }
   const wanted = max_new_tokens !== null ? promptTokens + max_new_tokens : (max_length ?? promptTokens + defaultNewTokens);
   return Math.min(wanted, maxPositions);

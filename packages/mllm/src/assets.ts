@@ -20,7 +20,11 @@ export async function generationDefaults(folder: string, tokenizer: Tokenizer): 
   const eos_token_id = options.eos_token_id ?? config?.eos_token_id ?? text?.eos_token_id ?? tokenizer.special.eos;
   const all = { ...options, eos_token_id } as GenerationOptions;
   const wrong = [...problems, ...optionProblems(all)];
-  if (wrong.length > 0) throw new ConfigError(file, wrong.map((message) => ({ field: "", message })));
+  if (wrong.length > 0)
+    throw new ConfigError(
+      file,
+      wrong.map((message) => ({ field: "", message })),
+    );
   return all;
 }
 
@@ -39,7 +43,8 @@ export async function folderProcessor(folder: string): Promise<ImageProcessor> {
   const own = await optionalObject(join(folder, "preprocessor_config.json"));
   const nested = own ?? (await optionalObject(join(folder, "processor_config.json")))?.image_processor;
   if (nested !== undefined) return imageProcessor(nested);
-  const message = "the folder has no preprocessor_config.json, so nobody knows how its pictures are prepared. Copy it from the model's repository.";
+  const message =
+    "the folder has no preprocessor_config.json, so nobody knows how its pictures are prepared. Copy it from the model's repository.";
   throw new ConfigError(folder, [{ field: "", message }]);
 }
 

@@ -48,7 +48,13 @@ async function finish({ tokens, imageTokens, loadMs, encodeMs, release }: Starte
   try {
     const { text, tokenIds, finishReason, usage, timings } = await tokens.result;
     const { promptTokens, completionTokens } = usage;
-    return { text, tokenIds, finishReason, usage: { promptTokens, imageTokens, completionTokens }, timings: { loadMs, encodeMs, ...timings } };
+    return {
+      text,
+      tokenIds,
+      finishReason,
+      usage: { promptTokens, imageTokens, completionTokens },
+      timings: { loadMs, encodeMs, ...timings },
+    };
   } finally {
     release();
   }

@@ -35,17 +35,23 @@ describe("widths that are literals", () => {
     expect(() => compose({ vision: vision(), projector: wide, language: language(), prompt: vicunaV1 })).toThrow(ConfigError);
     const other = llama({ ...vicuna13b, ...small });
     // @ts-expect-error the projector's tokens are 4096 wide, the language model takes 5120
-    expect(() => compose({ vision: vision(), projector: linear()(1024, 4096, grid), language: other, prompt: vicunaV1 })).toThrow(ConfigError);
+    expect(() => compose({ vision: vision(), projector: linear()(1024, 4096, grid), language: other, prompt: vicunaV1 })).toThrow(
+      ConfigError,
+    );
     const base = clip({ ...vitB16, ...small }, { layer: -1 });
     // @ts-expect-error the vision encoder's features are 768 wide, the projector takes 1024
-    expect(() => compose({ vision: base, projector: linear()(1024, 4096, grid), language: language(), prompt: vicunaV1 })).toThrow(ConfigError);
+    expect(() => compose({ vision: base, projector: linear()(1024, 4096, grid), language: language(), prompt: vicunaV1 })).toThrow(
+      ConfigError,
+    );
   });
 
   test("a part that is missing or unknown does not compile either", () => {
     // @ts-expect-error no prompt template
     expect(compose({ vision: vision(), projector: mlp(), language: language() })).toBeDefined();
     // @ts-expect-error no such part
-    expect(() => compose({ vision: vision(), projector: mlp(), language: language(), prompt: vicunaV1, decoder: 1 })).toThrow("decoder: is not an option");
+    expect(() => compose({ vision: vision(), projector: mlp(), language: language(), prompt: vicunaV1, decoder: 1 })).toThrow(
+      "decoder: is not an option",
+    );
   });
 });
 
@@ -69,11 +75,17 @@ interface Case {
   readonly max_new_tokens: number;
   readonly tokenIds: readonly number[];
 }
-const { cases, tolerance }: { cases: readonly Case[]; tolerance: Record<"projector" | "logits", { abs: number; rel: number }> } = json("expected.json");
+const { cases, tolerance }: { cases: readonly Case[]; tolerance: Record<"projector" | "logits", { abs: number; rel: number }> } =
+  json("expected.json");
 
 function byHand() {
   const config = json("config.json");
-  return compose({ vision: clip(config.vision_config, { layer: -2 }), projector: mlp({ depth: 2, act: "gelu" }), language: llama(config.text_config), prompt: llavaHf });
+  return compose({
+    vision: clip(config.vision_config, { layer: -2 }),
+    projector: mlp({ depth: 2, act: "gelu" }),
+    language: llama(config.text_config),
+    prompt: llavaHf,
+  });
 }
 
 describe("golden/llava-tiny-hf, composed by hand", () => {
@@ -86,7 +98,13 @@ describe("golden/llava-tiny-hf, composed by hand", () => {
 
   test("names a placeholder that the tokenizer has not", async () => {
     const config = json("config.json");
-    const parts = { vision: clip(config.vision_config), projector: mlp(), language: llama(config.text_config), prompt: llavaHf, placeholder: "<picture>" };
+    const parts = {
+      vision: clip(config.vision_config),
+      projector: mlp(),
+      language: llama(config.text_config),
+      prompt: llavaHf,
+      placeholder: "<picture>",
+    };
     await expect(compose(parts).load(llava)).rejects.toThrow("the tokenizer has no token <picture>");
   });
 
@@ -98,7 +116,9 @@ describe("golden/llava-tiny-hf, composed by hand", () => {
       const tensor = tensors.get(name);
       if (!tensor) throw new Error(`io.safetensors has no ${name}`);
       const { buffer } = (await tensor.read()).slice();
-      return tensor.dtype === "int64" ? new Tensor("int64", new BigInt64Array(buffer), tensor.shape) : new Tensor("float32", new Float32Array(buffer), tensor.shape);
+      return tensor.dtype === "int64"
+        ? new Tensor("int64", new BigInt64Array(buffer), tensor.shape)
+        : new Tensor("float32", new Float32Array(buffer), tensor.shape);
     };
     using runtime = new Runtime({ threads: 1 });
     const see = await runtime.compile(composition.visionGraph());
@@ -125,7 +145,11 @@ describe("golden/llava-tiny-hf, composed by hand", () => {
           input_ids: ids,
           features: new Tensor("float32", features, [features.length / 64, 64]),
           feature_rows: new Tensor("int64", feature_rows, [rows, length]),
-          position_ids: new Tensor("int64", BigInt64Array.from({ length }, (_, i) => BigInt(i)), [rows, length]),
+          position_ids: new Tensor(
+            "int64",
+            BigInt64Array.from({ length }, (_, i) => BigInt(i)),
+            [rows, length],
+          ),
           past_lengths: new Tensor("int64", BigInt64Array.of(0n), [1]),
           ...Object.fromEntries(past.flat()),
         },

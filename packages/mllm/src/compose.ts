@@ -41,10 +41,16 @@ export function compose<C extends number, D extends number, PC extends number = 
   const built = typeof projector === "function" ? projector(vision.hidden_size, language.hidden_size, vision.grid) : projector;
   const problems: ConfigProblem[] = [];
   if (built.vision_hidden_size !== vision.hidden_size) {
-    problems.push({ field: "projector.vision_hidden_size", message: `expected ${vision.hidden_size}, the width of the vision encoder, got ${built.vision_hidden_size}.` });
+    problems.push({
+      field: "projector.vision_hidden_size",
+      message: `expected ${vision.hidden_size}, the width of the vision encoder, got ${built.vision_hidden_size}.`,
+    });
   }
   if (built.text_hidden_size !== language.hidden_size) {
-    problems.push({ field: "projector.text_hidden_size", message: `expected ${language.hidden_size}, the width of the language model, got ${built.text_hidden_size}.` });
+    problems.push({
+      field: "projector.text_hidden_size",
+      message: `expected ${language.hidden_size}, the width of the language model, got ${built.text_hidden_size}.`,
+    });
   }
   if (problems.length > 0) throw new ConfigError("compose", problems);
   return new Composition(new LlavaModules(vision, built, language), rest);
@@ -72,7 +78,15 @@ export class Composition {
   readonly processor: ImageProcessor | undefined;
   readonly placeholder: string;
 
-  constructor(modules: LlavaModules, { prompt, tokenizer, processor, placeholder = "<image>" }: Pick<Parts<number, number, number, number>, "prompt" | "tokenizer" | "processor" | "placeholder">) {
+  constructor(
+    modules: LlavaModules,
+    {
+      prompt,
+      tokenizer,
+      processor,
+      placeholder = "<image>",
+    }: Pick<Parts<number, number, number, number>, "prompt" | "tokenizer" | "processor" | "placeholder">,
+  ) {
     this.modules = modules;
     this.prompt = prompt;
     this.tokenizer = tokenizer;

@@ -66,7 +66,13 @@ export async function inspect(id: string, options: LoadOptions = {}): Promise<Mo
 
 type Language = ReturnType<typeof buildLanguage>;
 
-function describe(folder: string, model_type: string, parts: readonly PartDescription[], language: Language, tokensPerImage: number | null): ModelDescription {
+function describe(
+  folder: string,
+  model_type: string,
+  parts: readonly PartDescription[],
+  language: Language,
+  tokensPerImage: number | null,
+): ModelDescription {
   const sum = (of: (part: PartDescription) => number) => parts.reduce((total, part) => total + of(part), 0);
   const cacheBytesPerToken = 2 * language.layers * language.kv_heads * language.head_dim * 4;
   const maxPositions = Number.isFinite(language.max_positions) ? language.max_positions : null;
@@ -88,7 +94,13 @@ function describe(folder: string, model_type: string, parts: readonly PartDescri
 
 function describeLanguage(language: Language): PartDescription {
   const { hidden_size, layers, kv_heads, head_dim, vocab_size } = language;
-  return describePart("language model", language, { hidden_size, num_hidden_layers: layers, num_key_value_heads: kv_heads, head_dim, vocab_size });
+  return describePart("language model", language, {
+    hidden_size,
+    num_hidden_layers: layers,
+    num_key_value_heads: kv_heads,
+    head_dim,
+    vocab_size,
+  });
 }
 
 function describePart(name: PartDescription["name"], module: Module, sizes: PartDescription["sizes"]): PartDescription {
@@ -103,7 +115,8 @@ async function checkpointIfHere(folder: string): Promise<Checkpoint | null> {
   try {
     return await openCheckpoint(folder);
   } catch (error) {
-    if (error instanceof CheckpointError && error.problems.every(({ code }) => code === "not_found" || code === "missing_shard")) return null;
+    if (error instanceof CheckpointError && error.problems.every(({ code }) => code === "not_found" || code === "missing_shard"))
+      return null;
     throw error;
   }
 }

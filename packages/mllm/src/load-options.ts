@@ -1,7 +1,7 @@
+import type { WeightCache } from "@waggle/checkpoint";
 import type { DecodeOptions } from "@waggle/image";
 import type { Device } from "@waggle/runtime";
 import type { PromptTemplate } from "@waggle/text";
-import type { WeightCache } from "@waggle/checkpoint";
 
 /** How far a long piece of work is, in bytes. */
 export interface Progress {

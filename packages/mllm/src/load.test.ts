@@ -10,7 +10,10 @@ interface Case {
   readonly name: string;
   readonly images: readonly string[];
   readonly prompt: string;
-  readonly messages?: readonly { readonly role: "user" | "assistant"; readonly content: readonly ({ readonly type: "image" } | { readonly type: "text"; readonly text: string })[] }[];
+  readonly messages?: readonly {
+    readonly role: "user" | "assistant";
+    readonly content: readonly ({ readonly type: "image" } | { readonly type: "text"; readonly text: string })[];
+  }[];
   readonly max_new_tokens: number;
   readonly promptIds: readonly number[];
   readonly tokenIds: readonly number[];
@@ -59,17 +62,25 @@ describe("golden/llava-tiny-hf", () => {
 
   test("every case: tokens, text, usage", () => answersAll(model));
 
-  test.each(cases.filter(({ messages }) => messages))("$name: the messages give the same", async ({ name, messages = [], images, max_new_tokens, promptIds, tokenIds, text }) => {
-    const given = pictures(images);
-    const spoken = messages.map(({ role, content }): Message => ({ role, content: content.flatMap((part) => (part.type === "image" ? (given.shift() ?? []) : part)) }));
-    const stream = model.chat(spoken, { max_new_tokens });
-    let shown = "";
-    for await (const piece of stream) shown += piece;
-    const result = await stream.result;
-    expect(result).toMatchObject({ text, tokenIds, usage: { promptTokens: promptIds.length } });
-    // That answer begins with the bytes 16 9e, no UTF-8 together: a stream has shown the first before it sees the second.
-    if (name !== "chat-multi-turn") expect(shown).toBe(text);
-  });
+  test.each(cases.filter(({ messages }) => messages))(
+    "$name: the messages give the same",
+    async ({ name, messages = [], images, max_new_tokens, promptIds, tokenIds, text }) => {
+      const given = pictures(images);
+      const spoken = messages.map(
+        ({ role, content }): Message => ({
+          role,
+          content: content.flatMap((part) => (part.type === "image" ? (given.shift() ?? []) : part)),
+        }),
+      );
+      const stream = model.chat(spoken, { max_new_tokens });
+      let shown = "";
+      for await (const piece of stream) shown += piece;
+      const result = await stream.result;
+      expect(result).toMatchObject({ text, tokenIds, usage: { promptTokens: promptIds.length } });
+      // That answer begins with the bytes 16 9e, no UTF-8 together: a stream has shown the first before it sees the second.
+      if (name !== "chat-multi-turn") expect(shown).toBe(text);
+    },
+  );
 
   test("requests that run together get what the left-padded batch gets, and what each gets alone", async () => {
     const together = await Promise.all(
@@ -79,7 +90,9 @@ describe("golden/llava-tiny-hf", () => {
       }),
     );
     expect(together.map(({ tokenIds }) => tokenIds)).toEqual(batchLeftPadded.tokenIds);
-    const all = await Promise.all(cases.map(({ prompt, images, max_new_tokens }) => model.generate(prompt, { images: pictures(images), max_new_tokens })));
+    const all = await Promise.all(
+      cases.map(({ prompt, images, max_new_tokens }) => model.generate(prompt, { images: pictures(images), max_new_tokens })),
+    );
     expect(all.map(({ tokenIds }) => tokenIds)).toEqual(cases.map(({ tokenIds }) => tokenIds));
   });
 
@@ -91,7 +104,9 @@ describe("golden/llava-tiny-hf", () => {
     expect(alone.usage.imageTokens).toBe(16 * 11);
     const [again, ...rest] = await Promise.all([
       model.generate(prompt, { images: pictures(many), max_new_tokens: 8 }),
-      ...cases.slice(0, 5).map(({ prompt, images, max_new_tokens }) => model.generate(prompt, { images: pictures(images), max_new_tokens })),
+      ...cases
+        .slice(0, 5)
+        .map(({ prompt, images, max_new_tokens }) => model.generate(prompt, { images: pictures(images), max_new_tokens })),
     ]);
     expect(again.tokenIds).toEqual(alone.tokenIds);
     expect(rest.map(({ tokenIds }) => tokenIds)).toEqual(cases.slice(0, 5).map(({ tokenIds }) => tokenIds));
@@ -125,7 +140,10 @@ describe("other spellings of the same checkpoint", () => {
   };
   const rewrite = async (folder: string, rename: (key: string) => string) => {
     const { tensors } = await openCheckpoint(folder);
-    await writeSafetensors(join(folder, "model.safetensors"), Array.from(tensors.values(), (tensor) => ({ ...tensor, name: rename(tensor.name) })));
+    await writeSafetensors(
+      join(folder, "model.safetensors"),
+      Array.from(tensors.values(), (tensor) => ({ ...tensor, name: rename(tensor.name) })),
+    );
     rmSync(join(folder, "model.safetensors.index.json"));
   };
 
@@ -155,7 +173,10 @@ describe("other spellings of the same checkpoint", () => {
         const { text_config, vision_config } = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
         for (const field of ["model_type", "rope_theta", "hidden_act", "tie_word_embeddings", "attention_bias"]) delete text_config[field];
         for (const field of ["model_type", "hidden_act", "layer_norm_eps"]) delete vision_config[field];
-        writeFileSync(join(folder, "config.json"), JSON.stringify({ model_type: "llava", image_token_id: 1000, text_config, vision_config }));
+        writeFileSync(
+          join(folder, "config.json"),
+          JSON.stringify({ model_type: "llava", image_token_id: 1000, text_config, vision_config }),
+        );
         rmSync(join(folder, "generation_config.json"));
         rmSync(join(folder, "processor_config.json"));
       }),
@@ -175,7 +196,9 @@ describe("other spellings of the same checkpoint", () => {
 
 describe("a language model alone", () => {
   const folder = join(root, "llama-tiny");
-  const tiny = JSON.parse(readFileSync(join(folder, "expected.json"), "utf8")) as { cases: readonly (Omit<Case, "messages"> & { messages?: readonly Message[] })[] };
+  const tiny = JSON.parse(readFileSync(join(folder, "expected.json"), "utf8")) as {
+    cases: readonly (Omit<Case, "messages"> & { messages?: readonly Message[] })[];
+  };
   let model: MultimodalModel;
   beforeAll(async () => {
     model = await load(folder);
@@ -194,7 +217,11 @@ describe("a language model alone", () => {
   });
 
   test("has no eyes", async () => {
-    await expect(model.generate("What is it?", { images: pictures(["scene.png"]) })).rejects.toMatchObject({ code: "images", placeholders: 0, pictures: 1 });
+    await expect(model.generate("What is it?", { images: pictures(["scene.png"]) })).rejects.toMatchObject({
+      code: "images",
+      placeholders: 0,
+      pictures: 1,
+    });
   });
 });
 

@@ -1,5 +1,5 @@
 /** `config.json` of a published folder: which architecture it is, and what its parts are built from. */
-import { ConfigError, type ActivationName, activationNames, parseConfig } from "@waggle/nn";
+import { type ActivationName, activationNames, ConfigError, parseConfig } from "@waggle/nn";
 import { z } from "zod";
 
 /** The language models that may stand alone, or under a picture. */
@@ -49,7 +49,10 @@ const visionDefaults = {
   projection_dim: 768,
 };
 
-const supported = [`llava (LlavaForConditionalGeneration with a CLIP vision encoder)`, ...Object.entries(textModels).map(([type, name]) => `${type} (${name})`)];
+const supported = [
+  `llava (LlavaForConditionalGeneration with a CLIP vision encoder)`,
+  ...Object.entries(textModels).map(([type, name]) => `${type} (${name})`),
+];
 
 const head = z.looseObject({
   model_type: z.string().optional(),
@@ -73,7 +76,10 @@ const llava = z.looseObject({
 /** Reads a parsed config.json; `file` is what errors call it. */
 export function readModelConfig(json: unknown, file: string): ModelConfig {
   const { model_type, architectures, quantization_config } = parseConfig(file, head, json);
-  if (quantization_config) throw new ConfigError(file, [{ field: "quantization_config", message: "quantised checkpoints are not supported. Use the float16 or float32 one." }]);
+  if (quantization_config)
+    throw new ConfigError(file, [
+      { field: "quantization_config", message: "quantised checkpoints are not supported. Use the float16 or float32 one." },
+    ]);
   const classes = architectures ?? [];
   if (model_type === "llava" && classes.every((name) => name === "LlavaForConditionalGeneration")) return readLlava(json, file);
   if (isTextModel(model_type) && classes.every((name) => name === textModels[model_type])) {

@@ -81,7 +81,9 @@ export class MultimodalModel implements Disposable {
     const inputs = isText ? (images ?? []) : imagesOf(prompt);
     const ids = encoder.ids(text, inputs.length, !isText); // before any picture is opened: a wrong number of them is known now
     const placed: PlacedPicture[] = [];
-    const release = () => placed.forEach((picture) => picture.release());
+    const release = () => {
+      for (const picture of placed) picture.release();
+    };
     try {
       for (const input of inputs) placed.push(await this.#look(input, signal));
       const encodeMs = performance.now() - began;

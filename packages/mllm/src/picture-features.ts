@@ -42,7 +42,10 @@ export class PictureFeatures {
     this.#resident = resident;
   }
 
-  static async create(runtime: Runtime, { tokens, width, encode }: { readonly tokens: number; readonly width: number; readonly encode: Encode }): Promise<PictureFeatures> {
+  static async create(
+    runtime: Runtime,
+    { tokens, width, encode }: { readonly tokens: number; readonly width: number; readonly encode: Encode },
+  ): Promise<PictureFeatures> {
     return new PictureFeatures(runtime, tokens, encode, await runtime.allocate("float32", [tokens, width]));
   }
 

@@ -47,7 +47,10 @@ export class PromptEncoder {
       return expandedPromptIds(this.#tokenizer, text, { imageTokens, placeholder, addSpecialTokens });
     }
     if (pictures === 0) return this.#tokenizer.encode(text, { addSpecialTokens });
-    throw new PromptError("images", `the model takes text only, but ${pictures} pictures came with the prompt.`, { placeholders: 0, pictures });
+    throw new PromptError("images", `the model takes text only, but ${pictures} pictures came with the prompt.`, {
+      placeholders: 0,
+      pictures,
+    });
   }
 
   /** The same ids with each picture's positions pointing at its tokens. */

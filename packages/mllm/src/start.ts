@@ -5,9 +5,9 @@ import type { GraphDefinition } from "@waggle/graph";
 import type { ImageProcessor, Size } from "@waggle/image";
 import { decoderGraph, type LanguageModel } from "@waggle/language";
 import { ConfigError, checkOptions } from "@waggle/nn";
-import { type OnProgress as RuntimeProgress, placeWeights, type Resident, Runtime, type Session, type WeightPlacer } from "@waggle/runtime";
-import { Tensor } from "onnxruntime-common";
+import { placeWeights, type Resident, Runtime, type OnProgress as RuntimeProgress, type Session, type WeightPlacer } from "@waggle/runtime";
 import { loadPromptTemplate, loadTokenizer, type PromptTemplate, type Tokenizer } from "@waggle/text";
+import { Tensor } from "onnxruntime-common";
 import { folderProcessor, generationDefaults } from "./assets.ts";
 import type { Composition } from "./compose.ts";
 import { type LoadOptions, loadOptionNames } from "./load-options.ts";
@@ -51,14 +51,21 @@ export async function folderOf(id: string, options: LoadOptions, include?: reado
 }
 
 /** Loads a composition's weights, and what it does not bring itself, from a folder or hub id. */
-export async function startComposition(composition: Composition, id: string, options: LoadOptions, began: number): Promise<MultimodalModel> {
+export async function startComposition(
+  composition: Composition,
+  id: string,
+  options: LoadOptions,
+  began: number,
+): Promise<MultimodalModel> {
   const folder = await folderOf(id, options);
   composition.bind(await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
   const tokenizer = composition.tokenizer ?? (await loadTokenizer(folder));
   const { placeholder, tokensPerImage, modules } = composition;
   const tokenId = tokenizer.tokenId(placeholder);
   if (tokenId === undefined) {
-    throw new ConfigError("compose", [{ field: "placeholder", message: `the tokenizer has no token ${placeholder}; name the one that stands for a picture.` }]);
+    throw new ConfigError("compose", [
+      { field: "placeholder", message: `the tokenizer has no token ${placeholder}; name the one that stands for a picture.` },
+    ]);
   }
   const processor = composition.processor ?? (await folderProcessor(folder));
   checkPictureSize(processor, modules.vision_tower.image_size);
@@ -75,11 +82,19 @@ export async function startComposition(composition: Composition, id: string, opt
 }
 
 /** Loads a language model that stands alone. */
-export async function startLanguageModel(language: LanguageModel, folder: string, options: LoadOptions, began: number): Promise<MultimodalModel> {
+export async function startLanguageModel(
+  language: LanguageModel,
+  folder: string,
+  options: LoadOptions,
+  began: number,
+): Promise<MultimodalModel> {
   const tokenizer = await loadTokenizer(folder);
   const template = options.prompt ?? (await loadPromptTemplate(folder));
   const defaults = await generationDefaults(folder, tokenizer);
-  return start({ language, decoder: { name: "decoder", ...decoderGraph(language) }, sight: null, tokenizer, template, defaults, began }, options);
+  return start(
+    { language, decoder: { name: "decoder", ...decoderGraph(language) }, sight: null, tokenizer, template, defaults, began },
+    options,
+  );
 }
 
 async function start(assembly: Assembly, options: LoadOptions): Promise<MultimodalModel> {
@@ -117,7 +132,8 @@ function weightPlacer(cache = new WeightCache()): WeightPlacer {
   return placeWeights({
     convert: (requests, context) => {
       const wanted = requests.map(({ name, source, dtype }) => {
-        if (dtype !== "float32") throw new ConfigError(name, [{ field: "dtype", message: `weights of type ${dtype} are not converted; float32 is.` }]);
+        if (dtype !== "float32")
+          throw new ConfigError(name, [{ field: "dtype", message: `weights of type ${dtype} are not converted; float32 is.` }]);
         return { name, source, dtype };
       });
       const { signal, onProgress } = context;

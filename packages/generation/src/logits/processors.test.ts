@@ -33,7 +33,12 @@ function run({ options }: Case, logits: Rows, ids: readonly (readonly number[])[
 }
 
 /** Element by element; −∞ must stand at the same places exactly. Elements in `except` are not looked at. */
-function expectClose(actual: Float32Array | Float64Array, expected: Float32Array | Float64Array, tolerance: number, except = new Set<number>()): void {
+function expectClose(
+  actual: Float32Array | Float64Array,
+  expected: Float32Array | Float64Array,
+  tolerance: number,
+  except = new Set<number>(),
+): void {
   expect(actual.length).toBe(expected.length);
   for (const [i, value] of expected.entries()) {
     if (except.has(i)) continue;
@@ -73,7 +78,10 @@ describe("golden/generation-logits-processors", async () => {
     const logits = await read("input.logits");
     const { ids } = await read(name.endsWith(".empty_prefix") ? "input.empty_prefix_ids" : "input.prefix_ids");
     const { scores, probabilities } = run(one, { data: logits.float, columns: logits.columns }, ids, 12, 100);
-    const expected = { scores: (await read(`output.${name}.scores`)).float, probabilities: (await read(`output.${name}.probabilities`)).float };
+    const expected = {
+      scores: (await read(`output.${name}.scores`)).float,
+      probabilities: (await read(`output.${name}.probabilities`)).float,
+    };
     // Which of equal tokens top-p keeps depends on torch's unstable sort (the case says so): there the values count, not the places.
     const except = one.order.includes("TopPLogitsWarper") ? ties({ data: logits.float, columns: logits.columns }) : new Set<number>();
     expectClose(scores, expected.scores, 1e-5, except);

@@ -69,7 +69,10 @@ export function forcedBos(token: number): LogitsProcessor {
 
 /** The last token that the length allows is one of `tokens`. */
 export function forcedEos(tokens: readonly number[], maxLength: number): LogitsProcessor {
-  return { name: "ForcedEOSTokenLogitsProcessor", process: (scores, ids) => (ids.length === maxLength - 1 ? force(scores, tokens) : undefined) };
+  return {
+    name: "ForcedEOSTokenLogitsProcessor",
+    process: (scores, ids) => (ids.length === maxLength - 1 ? force(scores, tokens) : undefined),
+  };
 }
 
 /** NaN becomes 0, infinities become the largest finite numbers. */

@@ -1,0 +1,60 @@
+import { PassThrough } from "node:stream";
+import { mini, pictures } from "@waggle/mini";
+import { type ChatStream, image, load, type Message, type MultimodalModel } from "@waggle/mllm";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Conversation } from "./conversation.ts";
+
+let model: MultimodalModel;
+beforeAll(async () => {
+  model = await load(mini);
+});
+afterAll(() => model.dispose());
+
+/** A conversation over pipes; `said` collects what it prints, `until` waits for it. */
+function start(answer: (messages: readonly Message[]) => ChatStream) {
+  const input = new PassThrough();
+  const output = new PassThrough();
+  let said = "";
+  output.on("data", (chunk) => (said += chunk));
+  const images = [image(pictures[0].path)];
+  const done = new Conversation({ answer, input, output, images }).run();
+  const until = async (wanted: (said: string) => boolean) => {
+    while (!wanted(said)) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  return { input, done, until, said: () => said };
+}
+
+test("Ctrl-C stops the answer, not the program; what was said so far stays in the conversation", async () => {
+  const asked: (readonly Message[])[] = [];
+  const { input, done, until, said } = start((messages) => {
+    asked.push(messages);
+    return model.chat(messages, asked.length === 1 ? { max_new_tokens: 700, eos_token_id: [] } : { max_new_tokens: 20 });
+  });
+  input.write("Describe the picture.\n");
+  await until((text) => text.length > 40);
+  process.emit("SIGINT");
+  await until((text) => text.endsWith("\n"));
+  const stopped = said().trimEnd();
+  input.write("Is the white square large or small?\n");
+  await until((text) => text.trimEnd().length > stopped.length + 1 && text.endsWith("\n"));
+  process.emit("SIGINT"); // nothing is being said: it leaves
+  await done;
+  expect(asked).toHaveLength(2);
+  expect(asked[1]?.slice(0, 2)).toEqual([...(asked[0] ?? []), { role: "assistant", content: stopped }]);
+});
+
+test("a question that fails can be asked again", async () => {
+  let fail = true;
+  const lengths: number[] = [];
+  const { input, done, said } = start((messages) => {
+    lengths.push(messages.length);
+    const signal = fail ? AbortSignal.abort(new Error("out of honey")) : undefined;
+    fail = false;
+    return model.chat(messages, { signal });
+  });
+  input.end("In which corner is the white square?\nIn which corner is the white square?\n");
+  await done;
+  expect(said()).toContain("out of honey");
+  expect(said()).toContain("bottom right");
+  expect(lengths).toEqual([1, 1]);
+});
