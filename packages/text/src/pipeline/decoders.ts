@@ -8,7 +8,7 @@ import type { JsonEntry } from "../json-entry.ts";
 import { byteOfToken, fromUtf8, fromValidUtf8 } from "../utf8.ts";
 import { charactersToBytes } from "./byte-level.ts";
 import { parseMetaspace } from "./metaspace.ts";
-import { parsePattern } from "./pattern.ts";
+import { parsePattern, replaceMatches } from "./pattern.ts";
 import { parseSequence } from "./sequence.ts";
 
 /** One run over one list of tokens. */
@@ -178,9 +178,9 @@ function join(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 function replace(entry: JsonEntry): Decoder {
-  const { expression } = parsePattern(entry.at("pattern"));
+  const matches = parsePattern(entry.at("pattern"));
   const content = entry.at("content").string();
-  return eachToken((token) => token.replace(expression, () => content));
+  return eachToken((token) => replaceMatches(token, matches(token), content));
 }
 
 /** Takes up to `start` characters `content` from the front and up to `stop` from the back, of each token or of the whole. */

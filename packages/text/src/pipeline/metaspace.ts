@@ -22,13 +22,14 @@ export function parseMetaspace(entry: JsonEntry): Metaspace {
     throw entry.at("prepend_scheme").error(`${JSON.stringify(prepends)} contradicts add_prefix_space false`, "invalid_reference");
   }
   const splits = entry.at("split").boolean(true);
-  const { matches } = literalPattern(replacement);
+  const matches = literalPattern(replacement);
   return {
     replacement,
     prepends,
     split({ text, first }) {
       let marked = text.replaceAll(" ", replacement);
       const wanted = prepends === "always" || (prepends === "first" && first);
+      if (text === "") return [];
       if (wanted && !marked.startsWith(replacement)) marked = replacement + marked;
       const piece = { text: marked, first };
       return splits ? split(piece, matches(marked), "MergedWithNext", false) : [piece];

@@ -7,7 +7,7 @@ import { parseCharacterMap } from "../character-map.ts";
 import type { JsonEntry } from "../json-entry.ts";
 import { stripEnd, stripStart } from "../white-space.ts";
 import { bytesToCharacters } from "./byte-level.ts";
-import { parsePattern } from "./pattern.ts";
+import { parsePattern, replaceMatches } from "./pattern.ts";
 import { parseSequence } from "./sequence.ts";
 
 export interface Normalizer {
@@ -40,7 +40,8 @@ export function parseNormalizer(entry: JsonEntry, depth = 0): Normalizer {
     case "Nmt":
       return byCharacter(nmt);
     case "Precompiled":
-      return byCharacter(parseCharacterMap(entry.at("precompiled_charsmap")).normalizeGraphemes);
+      // a start that the map takes away still counts as the start, in the reference
+      return { normalize: parseCharacterMap(entry.at("precompiled_charsmap")).normalizeGraphemes, dropsStart: () => false };
     case "Replace":
       return replace(entry);
     case "Prepend": {
@@ -80,11 +81,14 @@ function sequence(parts: readonly Normalizer[]): Normalizer {
 }
 
 function replace(entry: JsonEntry): Normalizer {
-  const { expression } = parsePattern(entry.at("pattern"));
+  const matches = parsePattern(entry.at("pattern"));
   const content = entry.at("content").string();
   return {
-    normalize: (text) => text.replace(expression, () => content),
-    dropsStart: (text) => content === "" && text.search(expression) === 0,
+    normalize: (text) => replaceMatches(text, matches(text), content),
+    dropsStart(text) {
+      const [start, end] = matches(text);
+      return content === "" && start === 0 && end !== 0;
+    },
   };
 }
 
@@ -110,7 +114,7 @@ function bert(entry: JsonEntry): Normalizer {
   const accents = entry.at("strip_accents").boolean(lower);
   return byCharacter((text) => {
     let result = text;
-    if (clean) result = result.replace(/(?![\t\n\r])[\ufffd\p{C}]/gu, "").replace(/\p{White_Space}/gu, " ");
+    if (clean) result = result.replace(/(?![\t\n\r])[\ufffd\p{Cc}\p{Cf}\p{Co}]/gu, "").replace(/\p{White_Space}/gu, " ");
     if (splitChinese) result = result.replace(CHINESE, " $& ");
     if (accents) result = result.normalize("NFD").replace(/\p{Mn}/gu, "");
     return lower ? lowercase(result) : result;

@@ -64,14 +64,14 @@ const GPT2 = pattern(
 );
 
 function splitter(by: Pattern, behavior: SplitBehavior, invert = false): PreTokenizer {
-  return (piece) => split(piece, by.matches(piece.text), behavior, invert);
+  return (piece) => split(piece, by(piece.text), behavior, invert);
 }
 
 function byteLevel(entry: JsonEntry): PreTokenizer {
   const addSpace = entry.at("add_prefix_space").boolean(true);
   const cut = entry.at("use_regex").boolean(true) ? splitter(GPT2, "Isolated") : (piece: Piece) => [piece];
   return ({ text, first }) =>
-    cut({ text: addSpace && !text.startsWith(" ") ? ` ${text}` : text, first }).map((piece) => ({
+    cut({ text: addSpace && text !== "" && !text.startsWith(" ") ? ` ${text}` : text, first }).map((piece) => ({
       text: bytesToCharacters(piece.text),
       first: piece.first,
     }));
