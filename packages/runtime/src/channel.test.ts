@@ -17,5 +17,8 @@ test("a worker that dies rejects every pending call, and later ones say so", asy
 
 test("a worker that cannot be started is a crash too", async () => {
   const channel = new Channel((listener) => workerTransport(listener, new URL("./no-such-worker.mjs", import.meta.url)), true);
-  await expect(channel.call("close", undefined)).rejects.toMatchObject({ code: "crashed", message: expect.stringContaining("no-such-worker") });
+  await expect(channel.call("close", undefined)).rejects.toMatchObject({
+    code: "crashed",
+    message: expect.stringContaining("no-such-worker"),
+  });
 });

@@ -71,7 +71,11 @@ export class Channel {
     if (this.#ended) return;
     for (const id of this.#waiting.keys()) this.#post({ cancel: id });
     const transport = this.#transport;
-    if (transport) this.call("close", undefined).then(() => transport.end(), () => {});
+    if (transport)
+      this.call("close", undefined).then(
+        () => transport.end(),
+        () => {},
+      );
     const closing = this.#lastId;
     this.#end(new RuntimeError("disposed", "The runtime is disposed."), closing);
     transport?.keepAlive(false);

@@ -11,7 +11,12 @@ const x = input("x", "float32", [N, N]);
 // Long enough to be going on when it is aborted: 40 products of N³.
 const slow = { name: "slow", inputs: { x }, outputs: { y: Array.from({ length: 40 }).reduce<typeof x>((y) => ops.matmul(y, x), x) } };
 const square = (n: number) => new Tensor("float32", new Float32Array(n * n), [n, n]);
-const identity = (n: number) => new Tensor("float32", Float32Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? 1 : 0)), [n, n]);
+const identity = (n: number) =>
+  new Tensor(
+    "float32",
+    Float32Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? 1 : 0)),
+    [n, n],
+  );
 const workers = () => (process.report.getReport() as unknown as { workers: unknown[] }).workers.length;
 
 async function until(condition: () => boolean): Promise<void> {
@@ -59,7 +64,13 @@ test("a disposed runtime rejects what is pending and what comes later, and its w
   runtime.dispose();
   runtime.dispose();
   for (const call of pending) await expect(call).rejects.toMatchObject({ name: "RuntimeError", code: "disposed" });
-  const later = [session.run({ x: square(2) }), session.profile(), runtime.compile(slow), runtime.allocate("float32", [1]), resident.read()];
+  const later = [
+    session.run({ x: square(2) }),
+    session.profile(),
+    runtime.compile(slow),
+    runtime.allocate("float32", [1]),
+    resident.read(),
+  ];
   for (const call of later) await expect(call).rejects.toMatchObject({ code: "disposed", message: "The runtime is disposed." });
   session.dispose();
   resident.dispose();

@@ -43,7 +43,10 @@ test("mapped where they lie: at any offset, in several folders, through links", 
   symlinkSync(a.location?.path ?? "", join(right, "link.bin"));
   const linked = { ...a, location: { ...a.location, path: join(right, "link.bin") } } as WeightSource;
   for (const source of [a, linked]) {
-    using session = await runtime.compile({ inputs: { x }, outputs: { y: ops.add(ops.matmul(x, weight([2, 2], source)), weight([2], b)) } });
+    using session = await runtime.compile({
+      inputs: { x },
+      outputs: { y: ops.add(ops.matmul(x, weight([2, 2], source)), weight([2], b)) },
+    });
     expect([...(await session.run(ones)).y.data]).toEqual([14, 26]);
   }
 });
@@ -70,7 +73,12 @@ test.each([
   for (const source of [inFile(`${dtype}.bin`, dtype, [4], stored), inMemory(dtype, [4], stored)]) {
     using session = await runtime.compile({ inputs: {}, outputs: { y: ops.mul(weight([4], source), 1) } });
     const { y } = await session.run({});
-    expect([...(y.data as Float32Array)].map((value) => Math.round(value * 1000))).toEqual([1000, -2000, 500, dtype === "float16" ? 333 : 334]);
+    expect([...(y.data as Float32Array)].map((value) => Math.round(value * 1000))).toEqual([
+      1000,
+      -2000,
+      500,
+      dtype === "float16" ? 333 : 334,
+    ]);
   }
 });
 
@@ -91,15 +99,22 @@ test("with `convert`, those of another type come from where it says; the others 
 });
 
 test("says which weights have no data, or other data than they should", async () => {
-  const compile = (...weights: Weight[]) => runtime.compile({ name: "bad", inputs: {}, outputs: Object.fromEntries(weights.map((w, i) => [`y${i}`, ops.mul(w, 1)])) });
+  const compile = (...weights: Weight[]) =>
+    runtime.compile({ name: "bad", inputs: {}, outputs: Object.fromEntries(weights.map((w, i) => [`y${i}`, ops.mul(w, 1)])) });
   const named = (label: string, w: Weight) => Object.assign(w, { label });
-  await expect(compile(named("norm.weight", weight([2], null)), named("norm.bias", weight([2], null)))).rejects.toThrowErrorMatchingInlineSnapshot(`
+  await expect(
+    compile(named("norm.weight", weight([2], null)), named("norm.bias", weight([2], null))),
+  ).rejects.toThrowErrorMatchingInlineSnapshot(`
     [RuntimeError: bad:
       norm.weight: float32 [2] has no data. Load a state_dict or initialize its module first.
       norm.bias: float32 [2] has no data. Load a state_dict or initialize its module first.]
   `);
-  await expect(compile(named("norm.weight", weight([2], inMemory("float32", [3], new Float32Array(3)))))).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: bad: norm.weight: expected [2], its source has [3].]`);
-  await expect(compile(named("norm.weight", weight([2], inMemory("float32", [2], new Float32Array(3)))))).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: norm.weight: float32 [2] has 8 bytes, its source gave 12.]`);
+  await expect(
+    compile(named("norm.weight", weight([2], inMemory("float32", [3], new Float32Array(3))))),
+  ).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: bad: norm.weight: expected [2], its source has [3].]`);
+  await expect(
+    compile(named("norm.weight", weight([2], inMemory("float32", [2], new Float32Array(3))))),
+  ).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: norm.weight: float32 [2] has 8 bytes, its source gave 12.]`);
   const cut = inFile("cut.bin", "float32", [2], Float32Array.of(1, 2));
   const short = { ...cut, location: { ...cut.location, byteLength: 4 } } as WeightSource;
   truncateSync(cut.location?.path ?? "", 12);
@@ -111,5 +126,8 @@ test("says which weights have no data, or other data than they should", async ()
       short: float32 [2] has 8 bytes, its place in FOLDER/cut.bin has 4."
   `);
   const gone = { ...cut, location: { ...cut.location, path: join(folder, "gone.bin") } } as WeightSource;
-  await expect(compile(weight([2], gone))).rejects.toMatchObject({ code: "weights", message: expect.stringContaining("gone.bin: cannot be read: ENOENT") });
+  await expect(compile(weight([2], gone))).rejects.toMatchObject({
+    code: "weights",
+    message: expect.stringContaining("gone.bin: cannot be read: ENOENT"),
+  });
 });

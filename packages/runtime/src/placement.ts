@@ -69,7 +69,10 @@ export function placeWeights(options: PlaceWeightsOptions = {}): WeightPlacer {
     const asStored = weights.filter((weight) => !toConvert.includes(weight));
     const computed = asStored.filter(({ source }) => source.location === undefined);
     const inside = fitInside(computed);
-    const spooled = await spool(computed.filter((weight) => !inside.includes(weight)), context);
+    const spooled = await spool(
+      computed.filter((weight) => !inside.includes(weight)),
+      context,
+    );
     try {
       const converted = await convertAll(toConvert, convert, context);
       const external: Located[] = asStored.flatMap((weight) => {
@@ -100,9 +103,16 @@ function fitInside(computed: readonly WeightToPlace[]): readonly WeightToPlace[]
   return total <= INSIDE_MODEL ? plain : [];
 }
 
-async function convertAll(weights: readonly WeightToPlace[], convert: ConvertWeights | undefined, context: PlacementContext): Promise<readonly Located[]> {
+async function convertAll(
+  weights: readonly WeightToPlace[],
+  convert: ConvertWeights | undefined,
+  context: PlacementContext,
+): Promise<readonly Located[]> {
   if (!convert || weights.length === 0) return [];
-  const locations = await convert(weights.map(({ name, source, dtype }) => ({ name, source, dtype })), context);
+  const locations = await convert(
+    weights.map(({ name, source, dtype }) => ({ name, source, dtype })),
+    context,
+  );
   return weights.map((weight) => {
     const location = locations.get(weight.name);
     if (!location) throw new RuntimeError("weights", `${weight.name}: convert() returned no location for it.`);
@@ -116,11 +126,17 @@ async function locate(located: readonly Located[]): Promise<{ folder: string | n
   for (const path of new Set(located.map(({ location }) => location.path))) {
     paths.set(path, await realFile(path));
   }
-  throwIfAny("weights", "Weights are not where they should be", located.flatMap((entry) => locationProblems(entry, paths)));
+  throwIfAny(
+    "weights",
+    "Weights are not where they should be",
+    located.flatMap((entry) => locationProblems(entry, paths)),
+  );
   const folder = commonFolder([...paths.values()].map(({ real }) => real));
   const place = new Map<string, ExternalData | Uint8Array>();
   for (const { weight, location, dtype } of located) {
-    const file = relative(folder ?? "", paths.get(location.path)?.real ?? location.path).split(sep).join("/");
+    const file = relative(folder ?? "", paths.get(location.path)?.real ?? location.path)
+      .split(sep)
+      .join("/");
     const { offset, byteLength } = location;
     place.set(weight.name, { location: file, offset, byteLength, ...(dtype === weight.dtype ? {} : { dtype }) });
   }
@@ -143,7 +159,8 @@ function locationProblems({ weight, location, dtype }: Located, files: ReadonlyM
   const { path, offset, byteLength } = location;
   const size = files.get(path)?.size ?? 0;
   const expected = byteLengthOf(dtype, weight.shape);
-  if (byteLength !== expected) problems.push(`${weight.name}: ${dtype} [${weight.shape}] has ${expected} bytes, its place in ${path} has ${byteLength}.`);
+  if (byteLength !== expected)
+    problems.push(`${weight.name}: ${dtype} [${weight.shape}] has ${expected} bytes, its place in ${path} has ${byteLength}.`);
   if (offset + byteLength > size) problems.push(`${weight.name}: ends at byte ${offset + byteLength} of ${path}, which has ${size}.`);
   return problems;
 }

@@ -96,7 +96,10 @@ export type JobMessage = Job | { readonly cancel: number };
 
 export type Answer =
   | { readonly id: number; readonly reply: unknown }
-  | { readonly id: number; readonly error: { readonly code: string; readonly message: string; readonly details: Readonly<Record<string, unknown>> } };
+  | {
+      readonly id: number;
+      readonly error: { readonly code: string; readonly message: string; readonly details: Readonly<Record<string, unknown>> };
+    };
 
 /** Called with every answer, and with the buffers that may change hands instead of being copied. */
 export type Respond = (answer: Answer, transfer: readonly ArrayBuffer[]) => void;

@@ -8,7 +8,11 @@ afterAll(() => runtime.dispose());
 
 const [B, P, S] = [symbol("B"), symbol("P"), symbol("S")];
 const iota = (dims: readonly number[], from = 1) =>
-  new Tensor("float32", Float32Array.from({ length: dims.reduce((x, y) => x * y, 1) }, (_, i) => from + i), dims);
+  new Tensor(
+    "float32",
+    Float32Array.from({ length: dims.reduce((x, y) => x * y, 1) }, (_, i) => from + i),
+    dims,
+  );
 
 /** What the cache of a decoder does: gives its past, takes the new keys [B, 2, 3, S] and values [B, 2, S, 3]. */
 function cacheGraph() {
@@ -129,17 +133,37 @@ test("a run writes everything or nothing, and says what does not fit", async () 
         { output: "value", into: values_, axis: 2, offset: [0, 0], ...value },
       ],
     });
-  await expect(write({ offset: [0, 3] })).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 2: offset[1] = 3 and 2 rows end at 5, beyond 4.]`);
-  await expect(write({ offset: [0] })).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 2: expected 2 offsets (one per batch row), got 1.]`);
-  await expect(write({ offset: [-1, 0] })).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 2: offset[0] = -1, expected an integer ≥ 0.]`);
-  await expect(write({ rows: 3 })).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 2: rows[0] = 3, expected 0 … 2.]`);
-  await expect(write({ rows: [1] })).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 2: expected 2 row counts (one per batch row), got 1.]`);
-  await expect(write({ axis: 3 })).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 3: axis 2 has 2 entries, the target has 4.]`);
-  await expect(write({ axis: 4 })).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 4: axis must be 0 … 3.]`);
-  await expect(write({ into: values_.view(0, 1) })).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [1,2,4,3] at axis 2: axis 0 has 2 entries, the target has 1.]`);
-  await expect(write({ size: 3 })).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: cache: output value: unknown option "size". Known options: output, into, axis, offset, rows.]`);
+  await expect(write({ offset: [0, 3] })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 2: offset[1] = 3 and 2 rows end at 5, beyond 4.]`,
+  );
+  await expect(write({ offset: [0] })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 2: expected 2 offsets (one per batch row), got 1.]`,
+  );
+  await expect(write({ offset: [-1, 0] })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 2: offset[0] = -1, expected an integer ≥ 0.]`,
+  );
+  await expect(write({ rows: 3 })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 2: rows[0] = 3, expected 0 … 2.]`,
+  );
+  await expect(write({ rows: [1] })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 2: expected 2 row counts (one per batch row), got 1.]`,
+  );
+  await expect(write({ axis: 3 })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 3: axis 2 has 2 entries, the target has 4.]`,
+  );
+  await expect(write({ axis: 4 })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [2,2,4,3] at axis 4: axis must be 0 … 3.]`,
+  );
+  await expect(write({ into: values_.view(0, 1) })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: cache: output value float32 [2,2,2,3] into float32 [1,2,4,3] at axis 2: axis 0 has 2 entries, the target has 1.]`,
+  );
+  await expect(write({ size: 3 })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: cache: output value: unknown option "size". Known options: output, into, axis, offset, rows.]`,
+  );
   using wrongType = await runtime.allocate("float64", [2, 2, 4, 3]);
-  await expect(write({ into: wrongType })).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: cache: output value float32 [2,2,2,3] into float64 [2,2,4,3] at axis 2: the element types differ.]`);
+  await expect(write({ into: wrongType })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: cache: output value float32 [2,2,2,3] into float64 [2,2,4,3] at axis 2: the element types differ.]`,
+  );
   expect(new Set(await values(keys))).toEqual(new Set([0]));
 });
 
@@ -172,10 +196,18 @@ test("a cache grows, and its rows change places", async () => {
 
 test("rows that do not exist, types that do not exist, and what is disposed or another runtime's", async () => {
   const resident = await runtime.allocate("float32", [2, 2]);
-  expect(() => resident.view(1, 2)).toThrowErrorMatchingInlineSnapshot(`[RuntimeError: resident float32 [2, 2]: rows 1 … 3 are not among its 2 rows.]`);
-  expect(() => resident.view(-1, 1)).toThrowErrorMatchingInlineSnapshot(`[RuntimeError: resident float32 [2, 2]: rows -1 … 0 are not among its 2 rows.]`);
-  await expect(runtime.allocate("bfloat16", [2])).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: allocate: onnxruntime-node has no bfloat16 tensors. It has: float32, float64, float16, int64, uint64, int32, uint32, int16, uint16, int8, uint8, bool.]`);
-  await expect(runtime.allocate("float32", [2, -1])).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: allocate: float32 [2, -1] is not a shape.]`);
+  expect(() => resident.view(1, 2)).toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: resident float32 [2, 2]: view(1, 2) is outside its 2 rows.]`,
+  );
+  expect(() => resident.view(-1, 1)).toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: resident float32 [2, 2]: view(-1, 1) is outside its 2 rows.]`,
+  );
+  await expect(runtime.allocate("bfloat16", [2])).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: allocate: onnxruntime-node has no bfloat16 tensors. It has: float32, float64, float16, int64, uint64, int32, uint32, int16, uint16, int8, uint8, bool.]`,
+  );
+  await expect(runtime.allocate("float32", [2, -1])).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: allocate: float32 [2, -1] is not a shape.]`,
+  );
   await expect(runtime.allocate("float32", [2 ** 40])).rejects.toMatchObject({ code: "memory", details: { dims: [2 ** 40] } });
   const view = resident.view(0, 1);
   resident.dispose();
@@ -186,5 +218,7 @@ test("rows that do not exist, types that do not exist, and what is disposed or a
   await expect(session.run({ x: view })).rejects.toMatchObject({ code: "disposed" });
   using elsewhere = new Runtime({ worker: false });
   using foreign = await elsewhere.allocate("float32", [1, 2]);
-  await expect(session.run({ x: foreign })).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: graph: input x: belongs to another Runtime. Allocate it with the one that uses it.]`);
+  await expect(session.run({ x: foreign })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: graph: input x: belongs to another Runtime. Allocate it with the one that uses it.]`,
+  );
 });

@@ -63,7 +63,7 @@ export class ChannelResident implements Resident {
     if (available === undefined) throw new RuntimeError("resident", `${this}: a scalar has no rows to view.`);
     const whole = Number.isInteger(firstRow) && Number.isInteger(rows) && firstRow >= 0 && rows >= 0;
     if (!whole || firstRow + rows > available) {
-      const message = `${this}: rows ${firstRow} … ${firstRow + rows} are not among its ${available} rows.`;
+      const message = `${this}: view(${firstRow}, ${rows}) is outside its ${available} rows.`;
       throw new RuntimeError("resident", message, { firstRow, rows, available });
     }
     return { resident: this, firstRow, rows, dtype: this.dtype, shape: [rows, ...this.shape.slice(1)] };

@@ -7,7 +7,9 @@ const x = input("x", "float32", [2]);
 const graph = { name: "double", inputs: { x }, outputs: { y: ops.mul(x, 2) } };
 
 test("checks its options, all at once", async () => {
-  expect(() => new Runtime({ threads: 0, device: "tpu" as "cpu", worker: "yes" as never, fast: true } as never)).toThrowErrorMatchingInlineSnapshot(`
+  expect(
+    () => new Runtime({ threads: 0, device: "tpu" as "cpu", worker: "yes" as never, fast: true } as never),
+  ).toThrowErrorMatchingInlineSnapshot(`
     [RuntimeError: Runtime:
       unknown option "fast". Known options: threads, device, worker.
       threads: expected a whole number ≥ 1, got 0.
@@ -15,7 +17,9 @@ test("checks its options, all at once", async () => {
       worker: expected true or false, got "yes".]
   `);
   using runtime = new Runtime();
-  await expect(runtime.compile(graph, { prepacked: true } as never)).rejects.toThrowErrorMatchingInlineSnapshot(`[RuntimeError: double: unknown option "prepacked". Known options: weights, prepack, profile, signal, onProgress.]`);
+  await expect(runtime.compile(graph, { prepacked: true } as never)).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: double: unknown option "prepacked". Known options: weights, prepack, profile, signal, onProgress.]`,
+  );
 });
 
 test("a device that is not there is an error that lists those that are", async () => {
@@ -31,7 +35,10 @@ test("several sessions share one runtime; packing changes nothing but speed", as
   using packed = await runtime.compile({ ...graph, outputs: { y: ops.mul(x, 3) } }, { prepack: true });
   const feed = { x: new Tensor("float32", Float32Array.of(1, 2), [2]) };
   const [two, three] = await Promise.all([plain.run(feed), packed.run(feed)]);
-  expect([[...two.y.data], [...three.y.data]]).toEqual([[2, 4], [3, 6]]);
+  expect([[...two.y.data], [...three.y.data]]).toEqual([
+    [2, 4],
+    [3, 6],
+  ]);
 });
 
 test("tells how far it is", async () => {

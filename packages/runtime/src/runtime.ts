@@ -72,7 +72,7 @@ export class Runtime implements Disposable {
       const total = weights.reduce((sum, { dtype, shape }) => sum + byteLengthOf(dtype, shape), 0);
       onProgress?.({ phase: "load", file: name, loaded: 0, total });
       const request = { session, name, model, folder: placement.folder, threads: this.#threads, device: this.#device, prepack, profile };
-      await this.#channel.call("compile", request, { signal });
+      await this.#channel.call("compile", request, { signal, transfer: [model.buffer] });
       onProgress?.({ phase: "load", file: name, loaded: total, total });
     } catch (error) {
       this.#channel.release({ sessions: [session] }); // it may come to be unseen
@@ -122,7 +122,8 @@ function weightsToPlace(graph: string, weights: LoweredGraph["weights"]): readon
   for (const { name, weight } of weights) {
     const { source, dtype, shape } = weight;
     if (!source) problems.push(`${name}: ${dtype} [${shape.join(", ")}] has no data. Load a state_dict or initialize its module first.`);
-    else if (source.shape.join() !== shape.join()) problems.push(`${name}: expected [${shape.join(", ")}], its source has [${source.shape.join(", ")}].`);
+    else if (source.shape.join() !== shape.join())
+      problems.push(`${name}: expected [${shape.join(", ")}], its source has [${source.shape.join(", ")}].`);
     else found.push({ name, source, dtype, shape });
   }
   throwIfAny("weights", graph, problems);

@@ -55,11 +55,14 @@ describe.each(Object.entries(runtimes))("%s", (_, runtime) => {
 
   test("names everything that is wrong with what it is given", async () => {
     using session = await runtime.compile(graph);
-    const wrong = session.run({ a: new Tensor("int32", Int32Array.of(1, 2), [1, 2]), c: pair(1, 2) } as never, {
-      fetch: ["sum", "quotient" as "sum"],
-      keep: ["sum"],
-      speed: 2,
-    } as never);
+    const wrong = session.run(
+      { a: new Tensor("int32", Int32Array.of(1, 2), [1, 2]), c: pair(1, 2) } as never,
+      {
+        fetch: ["sum", "quotient" as "sum"],
+        keep: ["sum"],
+        speed: 2,
+      } as never,
+    );
     await expect(wrong).rejects.toMatchObject({ code: "feeds" });
     await expect(wrong).rejects.toThrowErrorMatchingInlineSnapshot(`
       [RuntimeError: arithmetic:

@@ -31,7 +31,11 @@ export async function spool(weights: readonly WeightToPlace[], context: Placemen
   }
 }
 
-async function writeFile(path: string, weights: readonly WeightToPlace[], { signal, onProgress }: PlacementContext): Promise<Map<string, WeightLocation>> {
+async function writeFile(
+  path: string,
+  weights: readonly WeightToPlace[],
+  { signal, onProgress }: PlacementContext,
+): Promise<Map<string, WeightLocation>> {
   const locations = new Map<string, WeightLocation>();
   const total = weights.reduce((sum, { source, shape }) => sum + byteLengthOf(source.dtype, shape), 0);
   let [offset, loaded] = [0, 0];
@@ -62,6 +66,11 @@ async function write(file: FileHandle, path: string, bytes: Uint8Array, offset: 
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     const cure = "Free some space, or set TMPDIR to a folder with more.";
-    throw new RuntimeError("weights", `${path}: cannot hold the ${total} bytes of computed weights: ${why}. ${cure}`, { path, total }, { cause: error });
+    throw new RuntimeError(
+      "weights",
+      `${path}: cannot hold the ${total} bytes of computed weights: ${why}. ${cure}`,
+      { path, total },
+      { cause: error },
+    );
   }
 }

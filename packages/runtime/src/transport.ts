@@ -45,7 +45,11 @@ export function inlineTransport(listener: Listener): Transport {
   );
   queue.catch((error: unknown) => listener.crashed(error));
   return {
-    post: (message) => void queue.then((found) => found.accept(message), () => {}),
+    post: (message) =>
+      void queue.then(
+        (found) => found.accept(message),
+        () => {},
+      ),
     keepAlive: () => {},
     end: () => {},
   };
