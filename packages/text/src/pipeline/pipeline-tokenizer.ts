@@ -85,7 +85,7 @@ export class PipelineTokenizer implements Tokenizer {
         continue;
       }
       const piece = { text: normalized.slice(start, end), first: begins && start === 0 };
-      for (const part of preTokenizer?.(piece) ?? [piece]) if (part.text !== "") model.tokenize(part.text, ids);
+      for (const part of preTokenizer?.(piece) ?? [piece]) model.tokenize(part.text, ids);
     }
   }
 

@@ -16,6 +16,7 @@ export interface Piece {
   readonly first: boolean;
 }
 
+/** The pieces that come out are never empty. */
 export type PreTokenizer = (piece: Piece) => readonly Piece[];
 
 export function parsePreTokenizer(entry: JsonEntry, depth = 0): PreTokenizer {
@@ -70,11 +71,11 @@ function splitter(by: Pattern, behavior: SplitBehavior, invert = false): PreToke
 function byteLevel(entry: JsonEntry): PreTokenizer {
   const addSpace = entry.at("add_prefix_space").boolean(true);
   const cut = entry.at("use_regex").boolean(true) ? splitter(GPT2, "Isolated") : (piece: Piece) => [piece];
-  return ({ text, first }) =>
-    cut({ text: addSpace && text !== "" && !text.startsWith(" ") ? ` ${text}` : text, first }).map((piece) => ({
-      text: bytesToCharacters(piece.text),
-      first: piece.first,
-    }));
+  return ({ text, first }) => {
+    if (text === "") return [];
+    const pieces = cut({ text: addSpace && !text.startsWith(" ") ? ` ${text}` : text, first });
+    return pieces.map((piece) => ({ text: bytesToCharacters(piece.text), first: piece.first }));
+  };
 }
 
 function fixedLength(length: number): PreTokenizer {

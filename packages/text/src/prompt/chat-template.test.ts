@@ -39,6 +39,59 @@ describe.each(Object.entries(cases))("%s, as transformers renders it", (name, ro
   });
 });
 
+describe("Jinja, feature by feature", () => {
+  // reference/text/chat_templates.py
+  const { rows } = JSON.parse(readFileSync(new URL("../__vectors__/jinja.json", import.meta.url), "utf8")) as {
+    readonly rows: readonly {
+      readonly name: string;
+      readonly template: string;
+      readonly messages: Message[];
+      readonly variables: Readonly<Record<string, unknown>>;
+      readonly rendered?: string;
+      readonly error?: string;
+    }[];
+  };
+
+  /** What @huggingface/jinja 0.5 does otherwise than Jinja2. The README lists it; when one of these comes to agree, take it out. */
+  const OTHERWISE: readonly string[] = [
+    "whitespace control", // `+%}` is not read
+    "loop variables", // booleans print as true and false, none as nothing
+    "namespace",
+    "tests",
+    "dict access",
+    "python bools printed", // and lists as JSON
+    "string methods", // strip() takes no characters
+    "filters", // rejectattr("role", "in", list)
+    "operators", // "a" * 3
+  ];
+
+  const render = ({ template, variables, messages }: (typeof rows)[number]): string =>
+    chatTemplate(template, { variables }).render(messages);
+  const outcome = (row: (typeof rows)[number]): string => {
+    try {
+      return render(row);
+    } catch (error) {
+      expect(error).toMatchObject({ name: "PromptError", code: "template" });
+      return "refused";
+    }
+  };
+
+  test.each(rows.map((row, i) => ({ row, title: `${row.name} ${i}` })))("$title", ({ row }) => {
+    if (row.error !== undefined) expect(() => render(row)).toThrowError(expect.objectContaining({ code: "template" }));
+    else if (OTHERWISE.includes(row.name)) expect(outcome(row)).not.toBe(row.rendered);
+    else expect(render(row)).toBe(row.rendered);
+  });
+
+  test("an unreadable construct fails when the template is read, or when it is used, but never silently", () => {
+    expect(() => chatTemplate("{% for m in messages +%}x{% endfor %}")).toThrowError(expect.objectContaining({ code: "template" }));
+  });
+
+  test("strftime_now", () => {
+    const year = String(new Date().getFullYear());
+    expect(chatTemplate("{{ strftime_now('%Y') }}{{ messages[0]['content'] }}").render([{ role: "user", content: "" }])).toBe(year);
+  });
+});
+
 describe("contents in the form a template wants", () => {
   const asString = chatTemplate("{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\\n' }}{% endfor %}");
   const asList = chatTemplate(

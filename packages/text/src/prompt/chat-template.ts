@@ -69,7 +69,7 @@ function compile(source: string, name: string, variables: Readonly<Record<string
     new PromptError("template", `${name}: ${error instanceof Error ? error.message : String(error)}`);
   let template: Template;
   try {
-    template = new Template(source);
+    template = new Template(source.replace(/\r\n?/g, "\n")); // Jinja reads every line break as one
   } catch (error) {
     throw failed(error);
   }
