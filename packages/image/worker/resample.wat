@@ -8,7 +8,7 @@
 ;; `spans` holds [first, count] per output position, `weights` holds `taps` int32 per output position, count ≥ 1.
 ;; Both resampling loops read and write up to 16 bytes past the last value: the caller leaves that room.
 ;;
-;; resample.wasm is this file assembled by wabt; src/worker.test.ts compares the two.
+;; resample.wasm is this file assembled by wabt; src/kernel.test.ts compares the two.
 (module
   (memory (export "memory") 1)
 
