@@ -1,9 +1,7 @@
-import { image } from "@waggle/image";
 import type { Message } from "@waggle/mllm";
 import { Command } from "commander";
-import { Conversation } from "./conversation.ts";
 import { withModel } from "./open-model.ts";
-import { addSamplingFlags, generationOptions, type SamplingFlags } from "./sampling-flags.ts";
+import { addSamplingFlags, collect, generationOptions, type SamplingFlags } from "./sampling-flags.ts";
 
 interface Flags extends SamplingFlags {
   readonly image?: readonly string[];
@@ -17,6 +15,7 @@ export function chatCommand(): Command {
   return addSamplingFlags(command).action(async (name: string, flags: Flags) => {
     const options = generationOptions(flags, command);
     await withModel(name, async (model) => {
+      const [{ Conversation }, { image }] = await Promise.all([import("./conversation.ts"), import("@waggle/mllm")]);
       const answer = (messages: readonly Message[]) => model.chat(messages, options);
       await new Conversation({
         answer,
@@ -26,8 +25,4 @@ export function chatCommand(): Command {
       }).run();
     });
   });
-}
-
-function collect(value: string, all: readonly string[] = []): readonly string[] {
-  return [...all, value];
 }

@@ -1,6 +1,5 @@
 import { createInterface, type Interface } from "node:readline/promises";
-import { type ImageInput, image } from "@waggle/image";
-import type { ChatStream, Message } from "@waggle/mllm";
+import { type ChatStream, type ImageInput, image, type Message } from "@waggle/mllm";
 
 const help = "/image FILE adds a picture to the next message, /reset begins anew, /exit leaves.";
 

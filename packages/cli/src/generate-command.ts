@@ -1,8 +1,8 @@
-import { image } from "@waggle/image";
-import type { MultimodalModel } from "@waggle/mllm";
+import type { GenerationOptions } from "@waggle/generation";
+import type { ChatStream, MultimodalModel } from "@waggle/mllm";
 import { Command } from "commander";
 import { withModel } from "./open-model.ts";
-import { addSamplingFlags, generationOptions, type SamplingFlags } from "./sampling-flags.ts";
+import { addSamplingFlags, collect, generationOptions, type SamplingFlags } from "./sampling-flags.ts";
 
 interface Flags extends SamplingFlags {
   readonly image?: readonly string[];
@@ -23,7 +23,7 @@ export function generateCommand(): Command {
     .action(async (name: string, flags: Flags) => {
       const options = generationOptions(flags, command);
       await withModel(name, async (model) => {
-        const answer = start(model, flags, options);
+        const answer = await start(model, flags, options);
         if (flags.json) {
           process.stdout.write(`${JSON.stringify(await answer.result)}\n`);
           return;
@@ -34,12 +34,9 @@ export function generateCommand(): Command {
     });
 }
 
-function start(model: MultimodalModel, { image: sources = [], prompt, raw }: Flags, options: ReturnType<typeof generationOptions>) {
+async function start(model: MultimodalModel, { image: sources = [], prompt, raw }: Flags, options: GenerationOptions): Promise<ChatStream> {
+  const { image } = await import("@waggle/mllm");
   const images = sources.map((source) => image(source));
   if (raw) return model.stream(prompt, { ...options, images });
   return model.chat([{ role: "user", content: [...images, prompt] }], options);
-}
-
-function collect(value: string, all: readonly string[] = []): readonly string[] {
-  return [...all, value];
 }

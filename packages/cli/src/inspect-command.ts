@@ -1,4 +1,4 @@
-import { inspect, type ModelDescription, type PartDescription } from "@waggle/mllm";
+import type { ModelDescription, PartDescription } from "@waggle/mllm";
 import { Command } from "commander";
 import { modelId } from "./open-model.ts";
 import { progressDisplay } from "./progress-bar.ts";
@@ -10,6 +10,7 @@ export function inspectCommand(): Command {
     .argument("<model>", "folder, Hugging Face id, or `mini`")
     .option("--json", "print one JSON object")
     .action(async (name: string, { json }: { readonly json?: true }) => {
+      const { inspect } = await import("@waggle/mllm");
       const { onProgress, stop } = progressDisplay();
       const description = await inspect(modelId(name), { onProgress }).finally(stop);
       process.stdout.write(json ? `${JSON.stringify(description)}\n` : report(description));

@@ -1,5 +1,5 @@
 import { mini } from "@waggle/mini";
-import { type LoadOptions, load, type MultimodalModel } from "@waggle/mllm";
+import type { MultimodalModel } from "@waggle/mllm";
 import { progressDisplay } from "./progress-bar.ts";
 
 /** `mini` is the embedded model; everything else is a folder or a hub id. */
@@ -8,9 +8,11 @@ export function modelId(name: string): string {
 }
 
 /** Loads a model with a progress bar, hands it to `use`, and disposes of it whatever happens. */
-export async function withModel<T>(name: string, use: (model: MultimodalModel) => Promise<T>, options: LoadOptions = {}): Promise<T> {
+export async function withModel<T>(name: string, use: (model: MultimodalModel) => Promise<T>): Promise<T> {
+  // Only now: what runs models takes a second to load, which `waggle --help` and a misspelt flag need not wait for.
+  const { load } = await import("@waggle/mllm");
   const { onProgress, stop } = progressDisplay();
-  const model = await load(modelId(name), { ...options, onProgress }).finally(stop);
+  const model = await load(modelId(name), { onProgress }).finally(stop);
   try {
     return await use(model);
   } finally {

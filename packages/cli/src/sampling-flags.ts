@@ -28,10 +28,7 @@ export function addSamplingFlags(command: Command): Command {
     .option("--repetition-penalty <r>", "above 1: what was said before becomes less likely", number)
     .option("--no-repeat-ngram-size <n>", "never repeat n tokens in a row", number)
     .option("--seed <n>", "where the random numbers start; the same seed gives the same answer", number)
-    .option("--stop <text>", "end before this text; may be given several times", (text: string, all: readonly string[] = []) => [
-      ...all,
-      text,
-    ]);
+    .option("--stop <text>", "end before this text; may be given several times", collect);
 }
 
 /** The options of the library, checked before any model is loaded. */
@@ -62,4 +59,9 @@ function number(text: string): number {
   const value = Number(text);
   if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError(`expected a number, got "${text}".`);
   return value;
+}
+
+/** The values of a flag that may be given several times. */
+export function collect(value: string, all: readonly string[] = []): readonly string[] {
+  return [...all, value];
 }

@@ -70,12 +70,26 @@ describe("waggle generate", () => {
     expect(outcome).toEqual({ code: 0, stdout: "large\n", stderr: "" });
   });
 
-  test.each(casesOf("llava-tiny-hf").slice(5, 8))("--raw --greedy on golden/llava-tiny-hf: $prompt", async ({ prompt, images, promptIds, tokenIds, text }) => {
-    const pictures = images.flatMap((name) => ["--image", join(llava, name)]);
-    const { stdout } = await run(["generate", llava, ...pictures, "--prompt", prompt, "--raw", "--greedy", "--max-new-tokens", "24", "--json"]);
-    const usage = { promptTokens: promptIds.length, imageTokens: 16 * images.length, completionTokens: tokenIds.length };
-    expect(JSON.parse(stdout)).toMatchObject({ text, tokenIds, usage });
-  });
+  test.each(casesOf("llava-tiny-hf").slice(5, 8))(
+    "--raw --greedy on golden/llava-tiny-hf: $prompt",
+    async ({ prompt, images, promptIds, tokenIds, text }) => {
+      const pictures = images.flatMap((name) => ["--image", join(llava, name)]);
+      const { stdout } = await run([
+        "generate",
+        llava,
+        ...pictures,
+        "--prompt",
+        prompt,
+        "--raw",
+        "--greedy",
+        "--max-new-tokens",
+        "24",
+        "--json",
+      ]);
+      const usage = { promptTokens: promptIds.length, imageTokens: 16 * images.length, completionTokens: tokenIds.length };
+      expect(JSON.parse(stdout)).toMatchObject({ text, tokenIds, usage });
+    },
+  );
 
   test("a language model alone, with a repetition penalty", async () => {
     const flags = ["--raw", "--greedy", "--repetition-penalty", "1.4", "--max-new-tokens", "4", "--json"];
@@ -86,7 +100,11 @@ describe("waggle generate", () => {
   test("a seed gives the same draw again; --stop ends before the text", async () => {
     const ask = ["generate", "mini", "--image", scene, "--prompt", "Describe the picture.", "--json"];
     const draw = ["--temperature", "3", "--top-k", "0", "--top-p", "0.99", "--seed", "5", "--max-new-tokens", "12"];
-    const [first, second, greedy] = await Promise.all([run([...ask, ...draw]), run([...ask, ...draw]), run([...ask, "--stop", "nope", "--stop", " square"])]);
+    const [first, second, greedy] = await Promise.all([
+      run([...ask, ...draw]),
+      run([...ask, ...draw]),
+      run([...ask, "--stop", "nope", "--stop", " square"]),
+    ]);
     expect(JSON.parse(first.stdout).tokenIds).toEqual(JSON.parse(second.stdout).tokenIds);
     expect(JSON.parse(first.stdout).tokenIds).not.toEqual(JSON.parse(greedy.stdout).tokenIds);
     expect(JSON.parse(greedy.stdout)).toMatchObject({ text: "a large white", finishReason: "stop" });
@@ -99,7 +117,10 @@ describe("asked wrongly: exit code 2, before any model is loaded", () => {
     [["generate", "mini"], "required option '--prompt <text>' not specified"],
     [["generate", "--prompt", "Hi"], "missing required argument 'model'"],
     [[...ask, "--tempreature", "1"], "unknown option '--tempreature'"],
-    [[...ask, "--greedy", "--temperature", "0.5", "--top-k", "4"], "--greedy takes the best token, --temperature and --top-k would draw at random"],
+    [
+      [...ask, "--greedy", "--temperature", "0.5", "--top-k", "4"],
+      "--greedy takes the best token, --temperature and --top-k would draw at random",
+    ],
     [[...ask, "--temperature", "NaN"], 'expected a number, got "NaN"'],
     [[...ask, "--temperature", "0"], "temperature: expected a number > 0, got 0; do_sample: false takes the best token"],
     [[...ask, "--max-new-tokens", "0"], "max_new_tokens: expected an integer ≥ 1, got 0"],
@@ -128,8 +149,16 @@ describe("it failed: exit code 1, one typed error on stderr, nothing on stdout",
     ["an empty picture", () => ["--image", file("empty.png", ""), "--prompt", "Hi"], "ImageError: "],
     ["a truncated JPEG", () => ["--image", file("cut.jpg", jpeg.subarray(0, 1500)), "--prompt", "Hi"], "ImageError: "],
     ["a picture that is not there", () => ["--image", "none.png", "--prompt", "Hi"], "ImageError: "],
-    ["a placeholder without a picture", () => ["--raw", "--prompt", "USER: <image>\nHi ASSISTANT:"], "PromptError: the text has 1 image placeholders (<image>), but there are 0 pictures."],
-    ["a picture without a placeholder", () => ["--raw", "--image", scene, "--prompt", "Hi"], "PromptError: the text has 0 image placeholders (<image>), but there are 1 pictures."],
+    [
+      "a placeholder without a picture",
+      () => ["--raw", "--prompt", "USER: <image>\nHi ASSISTANT:"],
+      "PromptError: the text has 1 image placeholders (<image>), but there are 0 pictures.",
+    ],
+    [
+      "a picture without a placeholder",
+      () => ["--raw", "--image", scene, "--prompt", "Hi"],
+      "PromptError: the text has 0 image placeholders (<image>), but there are 1 pictures.",
+    ],
     ["a prompt beyond the context", () => ["--prompt", "white square ".repeat(600)], "takes 1024 positions (max_position_embeddings)"],
   ])("%s", async (_, args, message) => {
     const given = args();
@@ -181,7 +210,17 @@ describe("waggle cache", () => {
 
 describe("waggle chat", () => {
   test("keeps the conversation from line to line, takes pictures and commands, and ends with the input", async () => {
-    const lines = ["Is the white square large or small?", "/image none.png", "And this?", "/reset", `/image ${scene}`, "In which corner is the white square?", "/dance", "/exit", "never read"];
+    const lines = [
+      "Is the white square large or small?",
+      "/image none.png",
+      "And this?",
+      "/reset",
+      `/image ${scene}`,
+      "In which corner is the white square?",
+      "/dance",
+      "/exit",
+      "never read",
+    ];
     const { code, stdout } = await run(["chat", "mini", "--image", scene, "--greedy"], new TextEncoder().encode(`${lines.join("\n")}\n`));
     const said = stdout.split("\n");
     expect(code).toBe(0);
