@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import * as projectors from "./index.ts";
+
+test("the export list", () => {
+  expect(Object.keys(projectors).sort()).toMatchInlineSnapshot(`
+    [
+      "CAbstractor",
+      "DAbstractor",
+      "GroupedLinear",
+      "HoneybeeMlp",
+      "MlpProjector",
+      "PixelShuffleProjector",
+      "QFormer",
+      "Resampler",
+      "blip2QFormerKey",
+      "cAbstractor",
+      "checkProjector",
+      "dAbstractor",
+      "groupedLinear",
+      "honeybeeMlp",
+      "linear",
+      "mlp",
+      "originalMlpKey",
+      "pixelShuffleProjector",
+      "qFormer",
+      "resampler",
+    ]
+  `);
+});
