@@ -2,10 +2,11 @@
  * Writes symbolic values as ONNX nodes: each value once (equal nodes are shared), composites fused or expanded,
  * open dimensions computed from the shapes of the graph's inputs.
  */
+import { createHash } from "node:crypto";
 import type { DataType } from "./data-type.ts";
-import { type Dim, dimEquals, formatShape, namesOf, type Shape, SymbolicDim } from "./dim.ts";
+import { type Dim, dimEquals, formatShape, namesOf, type Shape, SymbolicDim, shapeEquals } from "./dim.ts";
 import { foldConstants } from "./fold.ts";
-import { int, type OnnxAttributes } from "./onnx-attributes.ts";
+import { int, ints, type OnnxAttributes } from "./onnx-attributes.ts";
 import type { TypedNode } from "./op-rule.ts";
 import { GraphError } from "./shape-error.ts";
 import { ConstantValue, constant, InputValue, type Node, Value, Weight } from "./value.ts";
@@ -28,6 +29,9 @@ export class Emitter {
   readonly weights: Map<string, Weight> = new Map();
   readonly #names = new Map<Value, string>();
   readonly #shared = new Map<string, readonly string[]>();
+  /** What a reshaped or transposed result was made from, so that a second one starts there. */
+  readonly #reshaped = new Map<string, { readonly x: string; readonly shape: Shape }>();
+  readonly #transposed = new Map<string, { readonly x: string; readonly perm: readonly number[] }>();
   readonly #taken: Set<string>;
   readonly #counters = new Map<string, number>();
   readonly #symbols = new Map<string, { readonly input: string; readonly axis: number }>();
@@ -52,7 +56,7 @@ export class Emitter {
     for (let top = pending.at(-1); top !== undefined; top = pending.at(-1)) {
       const missing = this.#names.has(top) ? [] : (top.node?.inputs.filter((input) => !this.#names.has(input)) ?? []);
       if (missing.length > 0) {
-        pending.push(...missing);
+        pending.push(...missing.reverse()); // the first operand is written first
         continue;
       }
       pending.pop();
@@ -82,7 +86,8 @@ export class Emitter {
     if ("onnx" in rule)
       return this.node(rule.onnx, inputs, rule.attributes?.(typed.attributes, typed) ?? {}, { outputs: node.outputs.length });
     if ("emit" in rule) return rule.emit(this, inputs, typed);
-    const fused = this.target === "onnxruntime" ? (rule.fused?.(this, inputs, typed) ?? null) : null;
+    // ONNX Runtime's fused operators exist in float32; other types take the definition.
+    const fused = this.target === "onnxruntime" && node.inputs[0]?.dtype === "float32" ? (rule.fused?.(this, inputs, typed) ?? null) : null;
     if (fused !== null) return fused;
     const expanded = rule.portable(node.inputs, typed.attributes);
     return (expanded instanceof Value ? [expanded] : expanded).map((result) => this.lower(result));
@@ -140,7 +145,7 @@ export class Emitter {
 
   constant(value: ConstantValue): string {
     const bytes = Buffer.from(value.data.buffer, value.data.byteOffset, value.data.byteLength);
-    const key = `constant:${value.dtype}:${value.shape.join(",")}:${bytes.toString("latin1")}`;
+    const key = `constant:${value.dtype}:${value.shape.join(",")}:${createHash("sha256").update(bytes).digest("hex")}`;
     const shared = this.#shared.get(key);
     if (shared?.[0] !== undefined) return shared[0];
     const name = this.#fresh("constant");
@@ -180,12 +185,43 @@ export class Emitter {
   }
 
   /** Reshape: an open axis is copied or inferred where ONNX can say so; only otherwise is its size computed. */
-  reshape(x: string, from: Shape, to: Shape): readonly string[] {
+  reshape(name: string, shape: Shape, to: Shape): readonly string[] {
+    const { x, shape: from } = this.#reshaped.get(name) ?? { x: name, shape };
+    const result = shapeEquals(from, to) ? [x] : (this.#insertOrDropOnes(x, from, to) ?? this.#reshape(x, from, to));
+    if (result[0] !== undefined && result[0] !== x) this.#reshaped.set(result[0], { x, shape: from });
+    return result;
+  }
+
+  #reshape(x: string, from: Shape, to: Shape): readonly string[] {
     const sizes = to.map((dim, axis) => (typeof dim === "number" ? dim : dimEquals(dim, from[axis] ?? -1) ? 0 : -1));
     // An inferred axis beside one of size 0 is ambiguous, and an open size may be 0 when the graph runs (an empty past).
     const inferred = sizes.filter((size) => size === -1).length;
     const plain = !to.includes(0) && (inferred === 0 || (inferred === 1 && !sizes.includes(0)));
     return plain ? this.node("Reshape", [x, this.int64(sizes)]) : this.node("Reshape", [x, this.shape(to)], { allowzero: int(1) });
+  }
+
+  /** A reshape that only adds or only drops axes of size 1 needs no sizes at all. */
+  #insertOrDropOnes(x: string, from: Shape, to: Shape): readonly string[] | null {
+    const [op, long, short] = to.length > from.length ? ["Unsqueeze", to, from] : ["Squeeze", from, to];
+    const axes: number[] = [];
+    for (const [axis, dim] of long.entries()) {
+      const next = short[axis - axes.length];
+      if (next !== undefined && dimEquals(dim, next)) continue;
+      if (dim !== 1) return null;
+      axes.push(axis);
+    }
+    return long.length - axes.length === short.length ? this.node(op, [x, this.int64(axes)]) : null;
+  }
+
+  /** Transpose; two in a row become one, or none. */
+  transpose(name: string, order: readonly number[]): readonly string[] {
+    const earlier = this.#transposed.get(name);
+    const x = earlier?.x ?? name;
+    const perm = order.map((axis) => earlier?.perm[axis] ?? axis);
+    if (perm.every((axis, i) => axis === i)) return [x];
+    const result = this.node("Transpose", [x], { perm: ints(perm) });
+    if (result[0] !== undefined) this.#transposed.set(result[0], { x, perm });
+    return result;
   }
 
   #sizeVector(dim: SymbolicDim): string {

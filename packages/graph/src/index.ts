@@ -3,7 +3,7 @@ export { type Dim, dimAdd, dimEquals, dimMul, dimSub, formatShape, type Shape, t
 export type { OnnxNode, Target } from "./emitter.ts";
 export { type GraphDefinition, type LoweredGraph, lower } from "./lower.ts";
 export { describeOps, type OpName } from "./op-table.ts";
-export { LOWEST } from "./ops/composites.ts";
+export { LOWEST } from "./ops/products.ts";
 export { ops } from "./ops.ts";
 export { type ExternalData, OPSET, type Place, serialize } from "./serialize.ts";
 export { GraphError, ShapeError } from "./shape-error.ts";

@@ -47,7 +47,7 @@ export function lower(graph: GraphDefinition, target: Target): LoweredGraph {
     outputs.map(([name]) => name),
   );
   const wanted = outputs.map(([name, value]) => ({ name, value, inner: emitter.lower(value) }));
-  const nodes = nameOutputs(emitter.nodes, wanted);
+  const nodes = nameOutputs(reachable(emitter.nodes, wanted), wanted);
   const used = new Set(nodes.flatMap((node) => node.inputs));
   return {
     name: graph.name ?? "graph",
@@ -56,8 +56,19 @@ export function lower(graph: GraphDefinition, target: Target): LoweredGraph {
     outputs: wanted.map(({ name, value }) => ({ name, dtype: value.dtype, shape: value.shape })),
     nodes,
     constants: [...emitter.constants].filter(([name]) => used.has(name)).map(([name, value]) => ({ name, value })),
-    weights: [...emitter.weights].map(([name, weight]) => ({ name, weight })),
+    weights: [...emitter.weights].filter(([name]) => used.has(name)).map(([name, weight]) => ({ name, weight })),
   };
+}
+
+/** Fusing and folding leave nodes behind that nobody reads. */
+function reachable(nodes: readonly OnnxNode[], wanted: readonly { readonly inner: string }[]): readonly OnnxNode[] {
+  const needed = new Set(wanted.map(({ inner }) => inner));
+  const kept = [...nodes].reverse().filter((node) => {
+    const read = node.outputs.some((output) => needed.has(output));
+    if (read) for (const input of node.inputs) needed.add(input);
+    return read;
+  });
+  return kept.reverse();
 }
 
 /** Gives results their public names: a node's result is renamed, anything else goes through an Identity. */

@@ -1,4 +1,5 @@
 /** A row of the rule table: what an operator's results look like and how it is written. */
+import { isFloat } from "./data-type.ts";
 import { type Dim, formatShape, type Shape } from "./dim.ts";
 import type { Emitter } from "./emitter.ts";
 import type { OnnxAttributes } from "./onnx-attributes.ts";
@@ -78,4 +79,10 @@ export function operand(op: string, x: Value | undefined): Value {
 
 export function withAxis(shape: Shape, axis: number, size: Dim): Shape {
   return shape.map((dim, i) => (i === axis ? size : dim));
+}
+
+export function requireFloat(op: string, x: Value | undefined): Value {
+  const value = operand(op, x);
+  if (!isFloat(value.dtype)) throw new ShapeError(`${op}: expected a float tensor, got ${value.dtype} ${formatShape(value.shape)}.`);
+  return value;
 }

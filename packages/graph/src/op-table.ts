@@ -5,16 +5,33 @@
  */
 import { type Gradient, gradients } from "./gradients.ts";
 import type { OpRule, Rules } from "./op-rule.ts";
-import { type CompositeAttributes, compositeRules } from "./ops/composites.ts";
 import { type ElementwiseAttributes, elementwiseRules } from "./ops/elementwise.ts";
 import { type IndexingAttributes, indexingRules } from "./ops/indexing.ts";
-import { type LinearAlgebraAttributes, linearAlgebraRules } from "./ops/linear-algebra.ts";
 import { type MovementAttributes, movementRules } from "./ops/movement.ts";
+import { type NeuralAttributes, neuralRules } from "./ops/neural.ts";
+import { type PictureAttributes, pictureRules } from "./ops/pictures.ts";
+import { type ProductAttributes, productRules } from "./ops/products.ts";
+import { type ReductionAttributes, reductionRules } from "./ops/reductions.ts";
 
-export interface OpAttributes extends ElementwiseAttributes, MovementAttributes, IndexingAttributes, LinearAlgebraAttributes, CompositeAttributes {}
+export interface OpAttributes
+  extends ElementwiseAttributes,
+    MovementAttributes,
+    IndexingAttributes,
+    ReductionAttributes,
+    ProductAttributes,
+    NeuralAttributes,
+    PictureAttributes {}
 export type OpName = keyof OpAttributes;
 
-export const opTable: Rules<OpAttributes> = { ...elementwiseRules, ...movementRules, ...indexingRules, ...linearAlgebraRules, ...compositeRules };
+export const opTable: Rules<OpAttributes> = {
+  ...elementwiseRules,
+  ...movementRules,
+  ...indexingRules,
+  ...reductionRules,
+  ...productRules,
+  ...neuralRules,
+  ...pictureRules,
+};
 
 /** One line per operator, for the compatibility table in the documents. */
 export function describeOps(): readonly {

@@ -1,19 +1,64 @@
 /** The operators that authors of modules use, as one namespace: `ops.matmul(x, w)`. */
-import * as composites from "./ops/composites.ts";
 import * as elementwise from "./ops/elementwise.ts";
 import * as indexing from "./ops/indexing.ts";
-import * as linearAlgebra from "./ops/linear-algebra.ts";
 import * as movement from "./ops/movement.ts";
+import * as neural from "./ops/neural.ts";
+import * as pictures from "./ops/pictures.ts";
+import * as products from "./ops/products.ts";
+import * as reductions from "./ops/reductions.ts";
 
-type Internal = "broadcast" | "operands" | "sizeScalar" | "LOWEST" | `${string}Rules`;
+type Internal = "isNan" | "broadcast" | "operands" | "sizeScalar" | "LOWEST" | `${string}Rules`;
 type Public<Module> = Omit<Module, Internal>;
-type Ops = Public<typeof elementwise> & Public<typeof movement> & Public<typeof indexing> & Public<typeof linearAlgebra> & Public<typeof composites>;
+type Ops = Public<typeof elementwise> & { readonly isNaN: typeof elementwise.isNan } & Public<typeof movement> &
+  Public<typeof indexing> &
+  Public<typeof reductions> &
+  Public<typeof products> &
+  Public<typeof neural> &
+  Public<typeof pictures>;
 
-const { abs, add, and, cast, ceil, clip, cos, div, equal, erf, exp, floor, greater, greaterOrEqual, isNaN, less, lessOrEqual, log, maximum, minimum, mul, neg, not, or, pow, reciprocal, relu, round, sigmoid, sign, sin, sqrt, sub, tanh, where } = elementwise;
+const {
+  abs,
+  add,
+  and,
+  cast,
+  ceil,
+  clip,
+  cos,
+  div,
+  equal,
+  erf,
+  exp,
+  floor,
+  greater,
+  greaterOrEqual,
+  isNan,
+  less,
+  lessOrEqual,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  not,
+  or,
+  pow,
+  reciprocal,
+  relu,
+  round,
+  sigmoid,
+  sign,
+  sin,
+  sqrt,
+  sub,
+  tanh,
+  where,
+} = elementwise;
 const { concat, expand, reshape, split, squeeze, transpose, unsqueeze } = movement;
 const { gather, gatherElements, pad, range, scatterElements, sizeOf, slice } = indexing;
-const { argMax, averagePool, conv, cumsum, gridSample, logSoftmax, matmul, maxPool, reduceMax, reduceMean, reduceMin, reduceSum, resize, softmax, topK } = linearAlgebra;
-const { adaptiveAveragePool2d, attention, embedding, gelu, geluTanh, layerNorm, linear, quickGelu, rmsNorm, rotaryEmbedding, silu } = composites;
+const { argMax, cumsum, logSoftmax, reduceMax, reduceMean, reduceMin, reduceSum, softmax, topK } = reductions;
+const { attention, linear, matmul, rotaryEmbedding } = products;
+const { embedding, gelu, geluTanh, layerNorm, quickGelu, rmsNorm, silu } = neural;
+const { adaptiveAveragePool2d, averagePool, conv, gridSample, maxPool, resize } = pictures;
 
 export const ops: Ops = {
   abs,
@@ -30,7 +75,7 @@ export const ops: Ops = {
   floor,
   greater,
   greaterOrEqual,
-  isNaN,
+  isNaN: isNan,
   less,
   lessOrEqual,
   log,
@@ -66,29 +111,29 @@ export const ops: Ops = {
   sizeOf,
   slice,
   argMax,
-  averagePool,
-  conv,
   cumsum,
-  gridSample,
   logSoftmax,
-  matmul,
-  maxPool,
   reduceMax,
   reduceMean,
   reduceMin,
   reduceSum,
-  resize,
   softmax,
   topK,
-  adaptiveAveragePool2d,
   attention,
+  linear,
+  matmul,
+  rotaryEmbedding,
   embedding,
   gelu,
   geluTanh,
   layerNorm,
-  linear,
   quickGelu,
   rmsNorm,
-  rotaryEmbedding,
   silu,
+  adaptiveAveragePool2d,
+  averagePool,
+  conv,
+  gridSample,
+  maxPool,
+  resize,
 };

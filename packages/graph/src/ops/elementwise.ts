@@ -2,7 +2,7 @@
 import { type DataType, dataTypes, isFloat } from "../data-type.ts";
 import { type Dim, dimEquals, formatShape, type Shape } from "../dim.ts";
 import { int } from "../onnx-attributes.ts";
-import { apply, operand, type OpRule, type Rules } from "../op-rule.ts";
+import { apply, type OpRule, operand, type Rules } from "../op-rule.ts";
 import { ShapeError } from "../shape-error.ts";
 import { constant, Value } from "../value.ts";
 
@@ -225,7 +225,7 @@ export const ceil: Unary = one("Ceil");
 export const round: Unary = one("Round");
 export const sign: Unary = one("Sign");
 export const not: Unary = one("Not");
-export const isNaN: Unary = one("IsNaN");
+export const isNan: Unary = one("IsNaN");
 export const add: Binary = two("Add");
 export const sub: Binary = two("Sub");
 export const mul: Binary = two("Mul");

@@ -1,6 +1,6 @@
 /** Operators that give the same elements another shape or order: reshape, transpose, expand, concat, split. */
 import { dimAdd, dimDivide, dimEquals, dimProduct, formatShape, type Shape, shapeEquals } from "../dim.ts";
-import { int, ints } from "../onnx-attributes.ts";
+import { int } from "../onnx-attributes.ts";
 import { apply, applyAll, axisOf, operand, type Rules, withAxis } from "../op-rule.ts";
 import { ShapeError } from "../shape-error.ts";
 import type { Value } from "../value.ts";
@@ -49,7 +49,7 @@ export const movementRules: Rules<MovementAttributes> = {
       }
       return [{ dtype: from.dtype, shape: perm.map((axis) => from.shape[axis] ?? 0) }];
     },
-    lower: { onnx: "Transpose", attributes: ({ perm }) => ({ perm: ints(perm) }) },
+    lower: { emit: (e, [x = ""], { attributes: { perm } }) => e.transpose(x, perm) },
   },
   Concat: {
     shape: (inputs, { axis }) => {
