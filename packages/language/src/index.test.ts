@@ -5,11 +5,13 @@ test("the export list", () => {
   expect(Object.keys(language).sort()).toMatchInlineSnapshot(`
     [
       "Llama",
+      "Opt",
       "causalCache",
       "decoderGraph",
       "limits",
       "llama",
       "mistral",
+      "opt",
       "qwen2",
       "tinyLlama",
       "vicuna13b",

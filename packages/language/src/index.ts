@@ -6,6 +6,8 @@ export type { AttendOptions, KeyValueCache } from "./key-value-cache.ts";
 export type { LanguageModel } from "./language-model.ts";
 export { Llama, llama } from "./llama.ts";
 export { type MistralConfig, mistral } from "./mistral.ts";
+export { Opt, opt } from "./opt.ts";
+export type { OptConfig } from "./opt-config.ts";
 export { tinyLlama, vicuna7b, vicuna13b } from "./presets.ts";
 export { type Qwen2Config, qwen2 } from "./qwen2.ts";
 export type { RopeParameters } from "./rope.ts";

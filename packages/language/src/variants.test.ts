@@ -1,4 +1,4 @@
-/** Decoders in many shapes against transformers: reference/language/llama.py made the vectors. */
+/** Decoders in many shapes against transformers: reference/language/{llama,opt}.py made the vectors. */
 import { readdirSync } from "node:fs";
 import { openSafetensors } from "@waggle/checkpoint";
 import { input, symbol, type Value } from "@waggle/graph";
@@ -7,17 +7,17 @@ import { describe, expect, test } from "vitest";
 import { expectBatchInvariant, expectCachedMatchesFull, HandDecoder, wholeGraph } from "../../../testing/decoder.ts";
 import { runGraph } from "../../../testing/run-graph.ts";
 import { expectClose, float32, floats, integers, need, readMetadata, readTensors } from "../../../testing/tensors.ts";
-import { causalCache, type KeyValueCache, type Llama, llama, mistral, qwen2 } from "./index.ts";
+import { causalCache, type KeyValueCache, type LanguageModel, llama, mistral, opt, qwen2 } from "./index.ts";
 
 const folder = new URL("__vectors__/", import.meta.url);
 const names = readdirSync(folder).map((file) => file.replace(".safetensors", ""));
-const families: Readonly<Record<string, (config: object) => Llama>> = { llama, mistral, qwen2 };
+const families: Readonly<Record<string, (config: object) => LanguageModel>> = { llama, mistral, opt, qwen2 };
 
 interface Config {
   readonly model_type: string;
 }
 
-async function load(name: string, spelling: (config: Config) => object = (config) => config): Promise<Llama> {
+async function load(name: string, spelling: (config: Config) => object = (config) => config): Promise<LanguageModel> {
   const file = new URL(`${name}.safetensors`, folder);
   const config = (await readMetadata(file)).config as Config;
   const language = families[config.model_type]?.(spelling(config));
@@ -45,6 +45,12 @@ test("there are vectors for every kind", () => {
       "mistral",
       "multi-head",
       "one-key-head",
+      "opt-no-final-norm",
+      "opt-norm-after",
+      "opt-plain",
+      "opt-projected",
+      "opt-tied",
+      "opt-untied",
       "qwen2",
       "tied",
       "yarn-mscale",

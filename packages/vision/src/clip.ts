@@ -12,10 +12,11 @@
  *             vision_model.encoder.layers.N.self_attn.{q_proj, k_proj, v_proj, out_proj} · vision_model.encoder.layers.N.mlp.{fc1, fc2}
  * paper       arXiv 2103.00020       reference  transformers `CLIPVisionModel`, `hidden_states[layer]`
  */
-import { ops, ShapeError, shapeOf, type Value } from "@waggle/graph";
+import { ops, shapeOf, type Value } from "@waggle/graph";
 import { activation, Conv2d, Embedding, LayerNorm, Linear, Module, ModuleDict, ModuleList, normal, Parameter } from "@waggle/nn";
 import { type ClipVision, type ClipVisionConfig, parseClipVisionConfig } from "./clip-config.ts";
 import { type ClipOptions, type Selection, selectFeatures } from "./clip-options.ts";
+import { batchOfPictures, type PictureSize } from "./picture-size.ts";
 import { interpolatePositions } from "./position-table.ts";
 import type { Grid, VisionEncoder } from "./vision-encoder.ts";
 
@@ -53,7 +54,7 @@ export class ClipVisionEncoder<C extends number = number> extends Module impleme
   get grid(): Grid {
     return this.#selection.grid;
   }
-  get image_size(): { readonly height: number; readonly width: number } {
+  get image_size(): PictureSize {
     return this.#selection.image_size;
   }
   get patches(): number {
@@ -122,12 +123,12 @@ export class ClipVisionTransformer extends Module {
 class ClipVisionEmbeddings extends Module {
   readonly #trained: Grid;
   readonly #grid: Grid;
-  readonly #image_size: { readonly height: number; readonly width: number };
+  readonly #image_size: PictureSize;
   readonly class_embedding: Parameter;
   readonly patch_embedding: Conv2d;
   readonly position_embedding: Embedding;
 
-  constructor({ hidden_size, num_channels, image_size, patch_size }: ClipVision, grid: Grid, size: { height: number; width: number }) {
+  constructor({ hidden_size, num_channels, image_size, patch_size }: ClipVision, grid: Grid, size: PictureSize) {
     super();
     const side = Math.floor(image_size / patch_size);
     this.#trained = { rows: side, columns: side };
@@ -139,14 +140,7 @@ class ClipVisionEmbeddings extends Module {
   }
 
   forward(pixel_values: Value): Value {
-    const [B, , height, width] = shapeOf(pixel_values, "B channels H W");
-    const expected = this.#image_size;
-    if (height !== expected.height || width !== expected.width) {
-      throw new ShapeError(
-        `ClipVisionEncoder: expected pixel_values of ${expected.height}×${expected.width}, got ${height}×${width}. ` +
-          "Resize the pictures, or build with the option image_size for pictures of another size.",
-      );
-    }
+    const B = batchOfPictures("ClipVisionEncoder", pixel_values, this.#image_size);
     const { rows, columns } = this.#grid;
     const [C] = shapeOf(this.class_embedding, "C");
     const patches = ops.transpose(ops.reshape(this.patch_embedding.forward(pixel_values), [B, C, rows * columns]), [0, 2, 1]);

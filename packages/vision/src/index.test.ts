@@ -5,7 +5,10 @@ test("the export list", () => {
   expect(Object.keys(vision).sort()).toMatchInlineSnapshot(`
     [
       "ClipVisionEncoder",
+      "EvaVisionEncoder",
+      "blip2VisionTensors",
       "clip",
+      "eva",
       "limits",
       "vitB16",
       "vitB32",
