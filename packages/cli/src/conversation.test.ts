@@ -26,21 +26,27 @@ function start(answer: (messages: readonly Message[]) => ChatStream) {
 
 test("Ctrl-C stops the answer, not the program; what was said so far stays in the conversation", async () => {
   const asked: (readonly Message[])[] = [];
+  const answers: ChatStream[] = [];
   const { input, done, until, said } = start((messages) => {
     asked.push(messages);
-    return model.chat(messages, asked.length === 1 ? { max_new_tokens: 700, eos_token_id: [] } : { max_new_tokens: 20 });
+    const answer = model.chat(messages, asked.length === 1 ? { max_new_tokens: 700, eos_token_id: [] } : { max_new_tokens: 20 });
+    answers.push(answer);
+    return answer;
   });
   input.write("Describe the picture.\n");
   await until((text) => text.length > 40);
   process.emit("SIGINT");
-  await until((text) => text.endsWith("\n"));
-  const stopped = said().trimEnd();
+  const stopped = await answers[0]?.result;
+  expect(stopped?.finishReason).toBe("abort");
   input.write("Is the white square large or small?\n");
-  await until((text) => text.trimEnd().length > stopped.length + 1 && text.endsWith("\n"));
+  await until(() => answers.length === 2);
+  const second = await answers[1]?.result;
+  expect(second?.finishReason).not.toBe("abort");
+  await until((text) => text.endsWith(`${second?.text}\n`));
   process.emit("SIGINT"); // nothing is being said: it leaves
   await done;
-  expect(asked).toHaveLength(2);
-  expect(asked[1]?.slice(0, 2)).toEqual([...(asked[0] ?? []), { role: "assistant", content: stopped }]);
+  expect(asked[1]?.slice(0, 2)).toEqual([...(asked[0] ?? []), { role: "assistant", content: stopped?.text }]);
+  expect(said().startsWith((stopped?.text ?? "").slice(0, 40))).toBe(true);
 });
 
 test("a question that fails can be asked again", async () => {

@@ -39,25 +39,28 @@ export class KeyValuePool {
 
   /**
    * Makes `rows` rows of `capacity` positions: first those of `keep` (numbers of old rows) with what they hold, then empty
-   * ones. Everything is copied once, after which the old tensors are given back.
+   * ones. Layer by layer, so that no more than one layer is there twice. If it fails, nothing is left.
    */
   async resize(keep: readonly number[], rows: number, capacity: number): Promise<void> {
     const { layers, kv_heads, head_dim } = this.#shape;
+    const old = this.#layers;
     const next: Layer[] = [];
+    this.#layers = next;
     try {
       for (let i = 0; i < layers; i++) {
         const key = await this.#runtime.allocate("float32", [rows, kv_heads, head_dim, capacity]);
         const value = await this.#runtime.allocate("float32", [rows, kv_heads, capacity, head_dim]);
         next.push({ key, value });
-        const old = this.#layers[i];
-        if (old && keep.length > 0) await Promise.all([old.key.copyInto(key, { rows: keep }), old.value.copyInto(value, { rows: keep })]);
+        const from = old[i];
+        if (from && keep.length > 0)
+          await Promise.all([from.key.copyInto(key, { rows: keep }), from.value.copyInto(value, { rows: keep })]);
+        release(old.slice(i, i + 1));
       }
     } catch (error) {
-      release(next);
+      release(old);
+      this.dispose();
       throw error;
     }
-    this.dispose();
-    this.#layers = next;
     this.#rows = rows;
     this.#capacity = capacity;
   }

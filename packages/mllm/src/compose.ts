@@ -1,10 +1,11 @@
 import { dimMul, type GraphDefinition, input, ops, shapeOf, symbol } from "@waggle/graph";
 import type { ImageProcessor } from "@waggle/image";
 import { decoderGraph, type LanguageModel } from "@waggle/language";
-import { ConfigError, type ConfigProblem, checkOptions, loadStateDict, Module, type StateDict } from "@waggle/nn";
+import { ConfigError, type ConfigProblem, checkOptions, Module, type StateDict } from "@waggle/nn";
 import type { Projector, ProjectorFactory } from "@waggle/projectors";
 import type { PromptTemplate, Tokenizer } from "@waggle/text";
 import type { VisionEncoder } from "@waggle/vision";
+import { bindWeights } from "./bind.ts";
 import { publishedKey } from "./checkpoint-keys.ts";
 import type { LoadOptions } from "./load-options.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
@@ -115,7 +116,7 @@ export class Composition {
 
   /** Binds the weights of a llava-hf checkpoint, in any of its spellings; strict, and without reading them. */
   bind(checkpoint: StateDict): void {
-    loadStateDict(this.modules, checkpoint, { rename: publishedKey });
+    bindWeights(this.modules, checkpoint, publishedKey);
   }
 
   /** Takes weights, and what is not given here, from a folder or a hub id, and starts the model. */

@@ -1,6 +1,7 @@
 import { type Checkpoint, CheckpointError, openCheckpoint } from "@waggle/checkpoint";
-import { loadStateDict, type Module } from "@waggle/nn";
+import type { Module } from "@waggle/nn";
 import { llavaHf } from "@waggle/text";
+import { bindWeights } from "./bind.ts";
 import { compose } from "./compose.ts";
 import { buildLanguage, llavaParts, readConfig } from "./load.ts";
 import type { LoadOptions } from "./load-options.ts";
@@ -49,7 +50,7 @@ export async function inspect(id: string, options: LoadOptions = {}): Promise<Mo
   const checkpoint = await checkpointIfHere(folder);
   if (config.model_type === "text") {
     const language = buildLanguage(config.text);
-    if (checkpoint) loadStateDict(language, checkpoint);
+    if (checkpoint) bindWeights(language, checkpoint);
     return describe(folder, config.text.model_type, [describeLanguage(language)], language, null);
   }
   const composition = compose({ ...llavaParts(config), prompt: llavaHf });

@@ -120,6 +120,14 @@ describe("golden/llava-tiny-hf", () => {
     expect(other.tokenIds).toEqual(find("one-image-gray").tokenIds);
   });
 
+  test("a stop string that is a special token ends the answer as a token, and is not part of the text", async () => {
+    const { prompt, tokenIds, text } = find("text-only");
+    const result = await model.generate(prompt, { eos_token_id: [], stop_strings: ["</s>"], max_new_tokens: 24 });
+    expect(result).toMatchObject({ tokenIds, text, finishReason: "stop" });
+    const endless = await model.generate(prompt, { eos_token_id: [], max_new_tokens: 24 });
+    expect(endless.tokenIds).toHaveLength(24);
+  });
+
   test("samples with a seed, the same each time", async () => {
     const { prompt, images } = find("one-image-scene");
     const options = { images: pictures(images), do_sample: true, temperature: 0.8, max_new_tokens: 12 };
@@ -214,6 +222,26 @@ describe("a language model alone", () => {
   test("its generation_config.json gives the defaults: max_length 2048 counts the prompt", async () => {
     const { usage, finishReason } = await model.generate("The small cat", { eos_token_id: [], do_sample: true, seed: 1 });
     expect([usage.promptTokens + usage.completionTokens, finishReason]).toEqual([2048, "length"]);
+  });
+
+  test("tied embeddings: a copy of them in the file does not count, as in transformers", async () => {
+    const { tensors } = await openCheckpoint(folder);
+    const answers: (readonly number[])[] = [];
+    for (const withCopy of [true, false]) {
+      const tied = join(temporary, `tied-${withCopy}`);
+      cpSync(folder, tied, { recursive: true, filter: (path) => !/(safetensors|expected\.json)$/.test(path) });
+      const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+      writeFileSync(join(tied, "config.json"), JSON.stringify({ ...config, tie_word_embeddings: true }));
+      await writeSafetensors(
+        join(tied, "model.safetensors"),
+        [...tensors.values()].filter(({ name }) => withCopy || name !== "lm_head.weight"),
+      );
+      using one = await load(tied);
+      answers.push((await one.generate("The small cat", { max_new_tokens: 8 })).tokenIds);
+    }
+    expect(answers[0]).toEqual(answers[1]);
+    const { tokenIds } = await model.generate("The small cat", { max_new_tokens: 8 });
+    expect(answers[0]).not.toEqual(tokenIds); // the head that is not tied says something else
   });
 
   test("has no eyes", async () => {

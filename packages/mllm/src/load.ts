@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import { openCheckpoint, readJson } from "@waggle/checkpoint";
 import { type LanguageModel, llama, mistral, qwen2 } from "@waggle/language";
-import { ConfigError, loadStateDict } from "@waggle/nn";
+import { ConfigError } from "@waggle/nn";
 import { mlp, type ProjectorFactory } from "@waggle/projectors";
 import { llavaHf, loadPromptTemplate, loadTokenizer } from "@waggle/text";
 import { clip, type VisionEncoder } from "@waggle/vision";
 import { folderProcessor } from "./assets.ts";
+import { bindWeights } from "./bind.ts";
 import { type Composition, compose } from "./compose.ts";
 import type { LoadOptions } from "./load-options.ts";
 import { type LlavaConfig, type ModelConfig, readModelConfig, type TextPart } from "./model-config.ts";
@@ -24,7 +25,7 @@ export async function load(id: string, options: LoadOptions = {}): Promise<Multi
     return startComposition(await llavaComposition(config, folder), folder, options, began);
   }
   const language = buildLanguage(config.text);
-  loadStateDict(language, await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
+  bindWeights(language, await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
   return startLanguageModel(language, folder, options, began);
 }
 

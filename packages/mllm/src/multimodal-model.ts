@@ -91,7 +91,7 @@ export class MultimodalModel implements Disposable {
       const tokens = engine.generate({
         prompt: segments,
         detokenizer: tokenizer,
-        options: withStops(options, stop, tokenizer),
+        options: withStops(options, stop, given.eos_token_id != null, tokenizer),
         signal,
       });
       const imageTokens = segments.reduce((sum, segment) => sum + ("rows" in segment ? segment.rows : 0), 0);
@@ -111,18 +111,19 @@ export class MultimodalModel implements Disposable {
 }
 
 /**
- * The template's stop strings beside the caller's. One that is a special token never shows up in the text, so it ends
- * the answer as a token.
+ * Stop strings beside the end tokens. One that is a special token never shows up in the text, so it ends the answer as a
+ * token; of the template's, only where the call does not name its own end tokens.
  */
-function withStops(options: ResolvedOptions, more: readonly string[], tokenizer: Tokenizer): GenerationOptions {
-  const stops = [...new Set([...options.stop_strings, ...more])];
-  const special = stops.flatMap((stop) => {
+function withStops(options: ResolvedOptions, template: readonly string[], ownEnd: boolean, tokenizer: Tokenizer): GenerationOptions {
+  const specialId = (stop: string): number | undefined => {
     const id = tokenizer.tokenId(stop);
-    return id !== undefined && tokenizer.decode([id], { skipSpecialTokens: true }) === "" ? [{ stop, id }] : [];
-  });
+    return id !== undefined && tokenizer.decode([id], { skipSpecialTokens: true }) === "" ? id : undefined;
+  };
+  const stops = [...options.stop_strings, ...template];
+  const ids = [...options.stop_strings, ...(ownEnd ? [] : template)].flatMap((stop) => specialId(stop) ?? []);
   return {
     ...options,
-    eos_token_id: [...new Set([...options.eos_token_id, ...special.map(({ id }) => id)])],
-    stop_strings: stops.filter((stop) => !special.some((token) => token.stop === stop)),
+    eos_token_id: [...new Set([...options.eos_token_id, ...ids])],
+    stop_strings: stops.filter((stop) => specialId(stop) === undefined),
   };
 }
