@@ -33,6 +33,11 @@ export interface GenerationRequest {
   readonly prompt: readonly PromptSegment[];
   readonly detokenizer: Detokenizer;
   readonly options?: GenerationOptions;
+  /**
+   * What the rules that look at ids (penalties, bans) see of the prompt. Default: all its ids. Empty for a model that its
+   * authors give embeddings instead of ids, as transformers does with `inputs_embeds`.
+   */
+  readonly visiblePrompt?: readonly number[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -76,14 +81,22 @@ export class Engine implements Disposable {
   }
 
   /** Starts a request. Mistakes in it throw at once; what goes wrong later ends the stream. */
-  generate({ prompt, detokenizer, options = {}, signal }: GenerationRequest): GenerationStream {
+  generate({ prompt, detokenizer, options = {}, visiblePrompt, signal }: GenerationRequest): GenerationStream {
     if (this.#disposed) throw new GenerationError("disposed", "the engine is disposed; load the model again");
     const resolved = resolveOptions(options);
     if (resolved.num_beams !== 1) throw new OptionsError([`num_beams: ${resolved.num_beams} is not supported yet; leave it out or give 1`]);
     const flat = flattenPrompt(prompt, this.#decoder.vocab_size);
     return new GenerationStream((sink) => {
       const { max_positions: maxPositions } = this.#decoder;
-      const sequence = new Sequence({ prompt: flat, options: resolved, detokenizer, maxPositions, sink, signal });
+      const sequence = new Sequence({
+        prompt: flat,
+        options: resolved,
+        detokenizer,
+        maxPositions,
+        visiblePrompt: visiblePrompt ?? flat.ids,
+        sink,
+        signal,
+      });
       this.#waiting.push(sequence);
       void this.#run();
       return () => sequence.stop();

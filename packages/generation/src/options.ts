@@ -33,6 +33,8 @@ export interface GenerationOptions {
   readonly renormalize_logits?: boolean | null | undefined;
   readonly eos_token_id?: number | readonly number[] | null | undefined;
   readonly stop_strings?: string | readonly string[] | null | undefined;
+  /** Token sequences that end the answer and stay part of it: MiniGPT-4's StoppingCriteriaSub. Unlike a text, `####` does not end in `###`. */
+  readonly stop_words_ids?: readonly (readonly number[])[] | null | undefined;
   readonly num_beams?: number | null | undefined;
   /** Where the random numbers start; the same seed gives the same answer. */
   readonly seed?: number | null | undefined;
@@ -66,6 +68,7 @@ export interface ResolvedOptions {
   readonly renormalize_logits: boolean;
   readonly eos_token_id: readonly number[];
   readonly stop_strings: readonly string[];
+  readonly stop_words_ids: readonly (readonly number[])[];
   readonly num_beams: number;
   readonly seed: number | null;
 }
@@ -104,6 +107,7 @@ const table: { readonly [N in Name]: readonly [check: Check<ResolvedOptions[N]>,
   renormalize_logits: [flag, false],
   eos_token_id: [oneOrMore(tokenId), []],
   stop_strings: [oneOrMore(text), []],
+  stop_words_ids: [listOf(listOf(tokenId, 1)), []],
   num_beams: [integer({ min: 1 }), 1],
   seed: [nullable(integer({ min: 0 })), null],
 };

@@ -32,7 +32,9 @@ export class Sequence {
   readonly #stops: StopStrings;
   readonly #sink: GenerationSink;
   readonly #maxLength: number;
-  readonly #ids: number[];
+  readonly #answer: number[] = [];
+  /** What the rules look at: of the prompt what they may see, then the answer. */
+  readonly #visible: number[];
   readonly #release: () => void;
   #text = "";
   #settled = false;
@@ -45,19 +47,24 @@ export class Sequence {
     readonly options: ResolvedOptions;
     readonly detokenizer: Detokenizer;
     readonly maxPositions: number;
+    readonly visiblePrompt: readonly number[];
     readonly sink: GenerationSink;
     readonly signal: AbortSignal | undefined;
   }) {
-    const { prompt, options, signal } = request;
+    const { prompt, options, signal, visiblePrompt } = request;
     this.prompt = prompt;
     this.#options = options;
     this.#detokenizer = request.detokenizer;
     this.#pieces = request.detokenizer.stream(shown);
     this.#sink = request.sink;
     this.#maxLength = lengthLimit(prompt.ids.length, options, request.maxPositions);
-    this.#ids = [...prompt.ids];
+    this.#visible = [...visiblePrompt];
     this.#stops = new StopStrings(options.stop_strings);
-    const processors = logitsProcessors(options, { promptLength: prompt.ids.length, maxLength: this.#maxLength });
+    const hidden = prompt.ids.length - visiblePrompt.length; // lengths count it all the same
+    const processors = logitsProcessors(
+      { ...options, min_length: Math.max(0, options.min_length - hidden) },
+      { promptLength: visiblePrompt.length, maxLength: this.#maxLength - hidden },
+    );
     this.#sampler = options.do_sample
       ? randomSampler(processors, new RandomNumbers(options.seed ?? randomSeed()))
       : greedySampler(processors);
@@ -73,11 +80,11 @@ export class Sequence {
 
   /** Everything so far, the answer included: what the cache will hold once all of it was computed. */
   get marks(): readonly Mark[] {
-    return [...this.prompt.marks, ...this.#ids.slice(this.prompt.ids.length)];
+    return [...this.prompt.marks, ...this.#answer];
   }
 
   get lastId(): number {
-    return this.#ids.at(-1) ?? 0;
+    return this.#answer.at(-1) ?? 0;
   }
 
   /** The engine begins to compute; `cachedTokens` of the prompt need not be. */
@@ -89,9 +96,10 @@ export class Sequence {
   /** Chooses the next token from its logits and decides whether the answer is complete. */
   accept(logits: Float32Array): void {
     if (this.#settled) return;
-    const id = this.#sampler.next(logits, this.#ids);
+    const id = this.#sampler.next(logits, this.#visible);
     this.#firstToken ??= performance.now();
-    this.#ids.push(id);
+    this.#answer.push(id);
+    this.#visible.push(id);
     let text = this.#stops.push(this.#pieces.push(id));
     const reason = this.#reasonToEnd(id);
     if (reason) text += this.#rest();
@@ -112,8 +120,14 @@ export class Sequence {
   }
 
   #reasonToEnd(id: number): FinishReason | null {
-    if (this.#options.eos_token_id.includes(id) || this.#stops.found !== null) return "stop";
-    return this.#ids.length >= this.#maxLength ? "length" : null;
+    if (this.#options.eos_token_id.includes(id) || this.#stops.found !== null || this.#endsInStopWord()) return "stop";
+    return this.prompt.ids.length + this.#answer.length >= this.#maxLength ? "length" : null;
+  }
+
+  #endsInStopWord(): boolean {
+    return this.#options.stop_words_ids.some(
+      (word) => word.length <= this.#answer.length && word.every((id, i) => id === this.#answer.at(i - word.length)),
+    );
   }
 
   /** What was held back: half a character, half a stop string. */
@@ -126,7 +140,7 @@ export class Sequence {
     const now = performance.now();
     const first = this.#firstToken ?? now;
     const promptTokens = this.prompt.ids.length;
-    const tokenIds = this.#ids.slice(promptTokens);
+    const tokenIds = [...this.#answer];
     this.#sink.finish({
       // All tokens at once, as the reference decodes them: bytes that never become a character may look different one by one.
       text: this.#stops.found === null ? this.#detokenizer.decode(tokenIds, shown) : this.#text,
