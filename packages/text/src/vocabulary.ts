@@ -6,7 +6,7 @@ export const MAX_ID = 0xffffff;
 /** Tokens and their ids, both ways. */
 export class Vocabulary {
   readonly #ids = new Map<string, number>();
-  readonly #tokens = new Map<number, string>();
+  readonly #tokens: (string | undefined)[] = [];
 
   get size(): number {
     return this.#ids.size;
@@ -17,7 +17,7 @@ export class Vocabulary {
   }
 
   token(id: number): string | undefined {
-    return this.#tokens.get(id);
+    return this.#tokens[id];
   }
 
   tokens(): IterableIterator<[string, number]> {
@@ -28,10 +28,10 @@ export class Vocabulary {
   add(token: string, id: number): string | null {
     const sameToken = this.#ids.get(token);
     if (sameToken !== undefined && sameToken !== id) return `token ${describe(token)} has the ids ${sameToken} and ${id}`;
-    const sameId = this.#tokens.get(id);
+    const sameId = this.#tokens[id];
     if (sameId !== undefined && sameId !== token) return `id ${id} belongs to ${describe(sameId)} and ${describe(token)}`;
     this.#ids.set(token, id);
-    this.#tokens.set(id, token);
+    this.#tokens[id] = token;
     return null;
   }
 

@@ -7,7 +7,7 @@ import { describe, type JsonEntry } from "../json-entry.ts";
 import { mergeSymbols, type SymbolMerges } from "../merge-symbols.ts";
 import { byteToken, characterLength, utf8 } from "../utf8.ts";
 import { Vocabulary } from "../vocabulary.ts";
-import { MergeTable } from "./merge-table.ts";
+import { MergeTable, type Seams } from "./merge-table.ts";
 import type { TokenModel } from "./model.ts";
 
 const CACHED_WORDS = 20_000;
@@ -32,12 +32,15 @@ export class BytePairModel implements TokenModel {
   readonly #bytes: readonly (number | undefined)[];
   readonly #inner = new Int32Array(0x10000).fill(UNSEEN); // ids of BMP characters, looked up once
   readonly #cache = new Map<string, readonly number[]>();
+  readonly #seams: Seams | null;
 
   constructor(vocabulary: Vocabulary, merges: MergeTable, settings: BytePairSettings) {
     this.vocabulary = vocabulary;
     this.#merges = merges;
     this.#settings = settings;
     this.#bytes = Array.from({ length: 256 }, (_, byte) => vocabulary.id(byteToken(byte)));
+    // with a prefix or suffix a character's symbol depends on its place in the whole piece
+    this.#seams = settings.prefix === "" && settings.suffix === "" ? merges.seams : null;
   }
 
   tokenize(piece: string, into: number[]): void {
@@ -48,16 +51,43 @@ export class BytePairModel implements TokenModel {
         return;
       }
     }
-    if (piece.length > CACHED_LENGTH) {
-      this.#merge(piece, into);
+    for (let start = 0; start < piece.length; ) {
+      const end = this.#chunkEnd(piece, start);
+      this.#tokenizeChunk(start === 0 && end === piece.length ? piece : piece.slice(start, end), into);
+      start = end;
+    }
+  }
+
+  /**
+   * Pieces can be whole documents (Llama has no pre-tokenizer). Between two known characters that no merge brings
+   * together, like a letter and `▁`, they come apart without any change to the result, and the parts repeat.
+   */
+  #chunkEnd(piece: string, start: number): number {
+    if (this.#seams === null) return piece.length;
+    for (let i = start + characterLength(piece, start), before = start; i < piece.length; i += characterLength(piece, i)) {
+      const joins = this.#seams.joins(piece.charCodeAt(i - 1), piece.charCodeAt(i));
+      if (!joins && this.#known(piece, before, i) && this.#known(piece, i, i + characterLength(piece, i))) return i;
+      before = i;
+    }
+    return piece.length;
+  }
+
+  #known(piece: string, start: number, end: number): boolean {
+    if (end - start > 1) return this.vocabulary.id(piece.slice(start, end)) !== undefined;
+    return this.#plainCharacter(piece.charCodeAt(start)) !== UNKNOWN;
+  }
+
+  #tokenizeChunk(chunk: string, into: number[]): void {
+    if (chunk.length > CACHED_LENGTH) {
+      this.#merge(chunk, into);
       return;
     }
-    let ids = this.#cache.get(piece);
+    let ids = this.#cache.get(chunk);
     if (ids === undefined) {
       const fresh: number[] = [];
-      this.#merge(piece, fresh);
+      this.#merge(chunk, fresh);
       if (this.#cache.size >= CACHED_WORDS) this.#cache.clear();
-      this.#cache.set(piece, fresh);
+      this.#cache.set(chunk, fresh);
       ids = fresh;
     }
     for (const id of ids) into.push(id);
@@ -118,10 +148,13 @@ export class BytePairModel implements TokenModel {
   #character(piece: string, start: number, end: number): number {
     const plain = (start === 0 || this.#settings.prefix === "") && (end < piece.length || this.#settings.suffix === "");
     if (!plain || end - start > 1) return this.vocabulary.id(this.#spelled(piece, start, end)) ?? UNKNOWN;
-    const unit = piece.charCodeAt(start);
+    return this.#plainCharacter(piece.charCodeAt(start));
+  }
+
+  #plainCharacter(unit: number): number {
     const seen = this.#inner[unit] as number;
     if (seen !== UNSEEN) return seen;
-    const id = this.vocabulary.id(piece.slice(start, end)) ?? UNKNOWN;
+    const id = this.vocabulary.id(String.fromCharCode(unit)) ?? UNKNOWN;
     this.#inner[unit] = id;
     return id;
   }
@@ -170,6 +203,7 @@ function parseMerges(entry: JsonEntry, vocabulary: Vocabulary, prefix: string): 
       throw entry.item(rank).error(`token ${describe(missing)} is not in the vocabulary`, "invalid_reference");
     }
     table.set(leftId, rightId, rank, resultId);
+    table.seams.add(left.charCodeAt(left.length - 1), right.charCodeAt(0));
   }
   return table;
 }

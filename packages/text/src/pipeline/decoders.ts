@@ -93,8 +93,15 @@ function sequence(entry: JsonEntry, depth: number): Decoder {
   });
   return (streaming) => {
     const runs = parts.map((part) => part(streaming));
-    const pass = (tokens: readonly string[], from: number): readonly string[] =>
-      runs.slice(from).reduce<readonly string[]>((current, run) => current.flatMap((token) => run.push(token)), tokens);
+    const pass = (tokens: readonly string[], from: number): readonly string[] => {
+      let current = tokens;
+      for (let i = from; i < runs.length; i++) {
+        const run = runs[i] as DecoderRun;
+        const [only] = current;
+        current = current.length === 1 && only !== undefined ? run.push(only) : current.flatMap((token) => run.push(token));
+      }
+      return current;
+    };
     return {
       push: (token) => pass([token], 0),
       end: () => runs.flatMap((run, i) => pass(run.end(), i + 1)),

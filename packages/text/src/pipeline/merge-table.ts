@@ -3,6 +3,7 @@
  * milliseconds, and a lookup allocates nothing.
  */
 export class MergeTable {
+  readonly seams: Seams = new Seams();
   readonly #mask: number;
   readonly #left: Int32Array; // id + 1; 0 = free
   readonly #right: Int32Array;
@@ -42,5 +43,20 @@ export class MergeTable {
     let slot = hash & this.#mask;
     while (this.#left[slot] !== 0 && (this.#left[slot] !== left + 1 || this.#right[slot] !== right)) slot = (slot + 1) & this.#mask;
     return slot;
+  }
+}
+
+/** Which characters merges bring together: the last UTF-16 unit of a left token, the first of a right one. */
+export class Seams {
+  readonly #after: (Set<number> | undefined)[] = new Array<Set<number> | undefined>(0x10000);
+
+  add(last: number, first: number): void {
+    const after = this.#after[last];
+    if (after === undefined) this.#after[last] = new Set([first]);
+    else after.add(first);
+  }
+
+  joins(last: number, first: number): boolean {
+    return this.#after[last]?.has(first) ?? false;
   }
 }

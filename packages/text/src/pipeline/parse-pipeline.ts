@@ -2,7 +2,7 @@
 import { type AddedToken, parseAddedToken, plainToken } from "../added-tokens.ts";
 import type { JsonEntry } from "../json-entry.ts";
 import type { SpecialIds } from "../tokenizer.ts";
-import { NO_SIDE_FILES, type ROLES, readTokenizerConfig, type SideFiles, type TokenizerConfig } from "../tokenizer-config.ts";
+import { NO_SIDE_FILES, readTokenizerConfig, type SideFiles, type TokenizerConfig } from "../tokenizer-config.ts";
 import { MAX_ID } from "../vocabulary.ts";
 import { BytePairModel } from "./byte-pair-model.ts";
 import { parseDecoder, spaced } from "./decoders.ts";
@@ -96,13 +96,13 @@ function mergeAddedTokens(own: readonly AddedToken[], model: TokenModel, config:
   for (const { content, entry } of [...Object.values(config.roles), ...config.additional]) {
     const id = model.vocabulary.id(content);
     if (id !== undefined)
-      add(entry === null ? { ...plainToken(content, id, true) } : { ...parseAddedToken(entry, id, { special: true }), special: true });
+      add(entry === null ? plainToken(content, id, true) : { ...parseAddedToken(entry, id, { special: true }), special: true });
   }
   return tokens;
 }
 
 function specialIds(config: TokenizerConfig, addedTokens: readonly AddedToken[], model: TokenModel): SpecialIds {
-  const id = (role: (typeof ROLES)[number]): number | undefined => {
+  const id = (role: keyof SpecialIds): number | undefined => {
     const content = config.roles[role]?.content;
     if (content === undefined) return undefined;
     return addedTokens.find((token) => token.content === content)?.id ?? model.vocabulary.id(content);

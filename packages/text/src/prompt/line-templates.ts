@@ -42,7 +42,7 @@ function pictureLines(turn: Turn): string {
  * reference  kakaobrain/honeybee `construct_input_prompt`
  */
 function honeybeeTemplate(defaultSystem: string): PromptTemplate {
-  return dialogueTemplate(["\nHuman: "], (system, turns, open) => {
+  return dialogueTemplate([], (system, turns, open) => {
     const lines = turns.flatMap((turn) => {
       if (turn.role === "assistant") return [`AI: ${textOf(turn)}`];
       const text = textOf(turn);

@@ -7,20 +7,17 @@
  *
  * reference  transformers 4.36 `LlamaTokenizer`, `T5Tokenizer`
  */
-import { type AddedToken, parseAddedToken, plainToken } from "../added-tokens.ts";
+import type { AddedToken } from "../added-tokens.ts";
 import { decodingStream } from "../decoding-stream.ts";
 import { checkId, checkOptions } from "../options.ts";
 import { cleanUpPunctuation, type DecoderRun } from "../pipeline/decoders.ts";
 import { wellFormed } from "../pipeline/pipeline-tokenizer.ts";
 import { PrefixTrie } from "../prefix-trie.ts";
 import type { DecodeOptions, EncodeOptions, SpecialIds, StreamOptions, Tokenizer, TokenStream } from "../tokenizer.ts";
-import { NO_SIDE_FILES, readTokenizerConfig, type SideFiles, type TokenizerConfig } from "../tokenizer-config.ts";
-import { TokenizerError } from "../tokenizer-error.ts";
 import { pythonStripEnd, pythonStripStart } from "../white-space.ts";
 import { classDecoder } from "./class-decoder.ts";
-import { FAMILY_CLASSES, type Family, familyOf, LLAMA } from "./families.ts";
-import { parseModelFile } from "./model-file.ts";
-import { SentencePieceProcessor } from "./processor.ts";
+import type { Family } from "./families.ts";
+import type { SentencePieceProcessor } from "./processor.ts";
 import { SPACE } from "./text-normalizer.ts";
 
 export interface SentencePieceSettings {
@@ -166,77 +163,4 @@ export class SentencePieceTokenizer implements Tokenizer {
     if (skipSpecial && this.#addedById.get(id)?.special === true) return null;
     return this.token(id) ?? null;
   }
-}
-
-export interface SentencePieceOptions {
-  /** What errors call the file. */
-  readonly file: string;
-  readonly sideFiles?: SideFiles;
-  /** For folders whose tokenizer_config.json names no class. */
-  readonly family?: Family;
-  /** Over what tokenizer_config.json says. */
-  readonly legacy?: boolean;
-}
-
-export function sentencePieceTokenizer(bytes: Uint8Array, options: SentencePieceOptions): SentencePieceTokenizer {
-  const { file, sideFiles = NO_SIDE_FILES } = options;
-  const config = readTokenizerConfig(sideFiles);
-  const family = familyOf(config, options.family ?? LLAMA);
-  if (family === undefined) {
-    const known = FAMILY_CLASSES.join(", ");
-    const message = `tokenizer class ${config.className} over a SentencePiece model is not supported; supported: ${known}. Save the tokenizer as tokenizer.json.`;
-    throw new TokenizerError("unsupported", message, { file: sideFiles.config?.file ?? file, entry: "tokenizer_class" });
-  }
-  const legacy = options.legacy ?? config.legacy ?? true;
-  const parsed = parseModelFile(bytes, file);
-  const model = legacy ? parsed : { ...parsed, addDummyPrefix: false };
-  const { addedTokens, special } = addedAndSpecial(config, family, new SentencePieceProcessor(model), file);
-  return new SentencePieceTokenizer(new SentencePieceProcessor(model), {
-    family,
-    legacy,
-    addBos: config.addBos ?? family.addBos,
-    addEos: config.addEos ?? family.addEos,
-    addedTokens,
-    special,
-    cleanUpSpaces: config.cleanUpSpaces ?? false,
-  });
-}
-
-type Added = Pick<SentencePieceSettings, "addedTokens" | "special">;
-
-/** Listed tokens with their ids, then those with a role, or named special, that the model or the list knows. */
-function addedAndSpecial(config: TokenizerConfig, family: Family, processor: SentencePieceProcessor, file: string): Added {
-  const { vocabulary } = processor.model;
-  const roles = {
-    ...Object.fromEntries(Object.entries(family.roles).map(([role, content]) => [role, { content, entry: null }])),
-    ...config.roles,
-  };
-  const named = new Set([...Object.values(roles), ...config.additional].map(({ content }) => content));
-  const tokens = new Map<string, AddedToken>();
-  for (const token of config.added) {
-    const problem = vocabulary.id(token.content) !== undefined && vocabulary.id(token.content) !== token.id;
-    const holder = vocabulary.token(token.id);
-    if (problem || (holder !== undefined && holder !== token.content)) {
-      const message = `added token ${JSON.stringify(token.content)} has id ${token.id}, which contradicts the model`;
-      throw new TokenizerError("invalid_reference", message, { file });
-    }
-    tokens.set(token.content, { ...token, special: token.special || named.has(token.content) });
-  }
-  for (let i = 0; i < (config.extraIds ?? family.extraIds); i++) {
-    const extra = plainToken(`<extra_id_${i}>`, vocabulary.size - 1 + (config.extraIds ?? family.extraIds) - i, true);
-    if (!tokens.has(extra.content)) tokens.set(extra.content, { ...extra, lstrip: true, rstrip: true });
-  }
-  for (const { content, entry } of [...Object.values(roles), ...config.additional]) {
-    const id = vocabulary.id(content);
-    if (tokens.has(content) || id === undefined) continue;
-    tokens.set(
-      content,
-      entry === null ? plainToken(content, id, true) : { ...parseAddedToken(entry, id, { special: true }), special: true },
-    );
-  }
-  const idOf = (role: "bos" | "eos" | "pad" | "unk"): number | undefined => {
-    const content = roles[role]?.content;
-    return content === undefined ? undefined : (tokens.get(content)?.id ?? vocabulary.id(content));
-  };
-  return { addedTokens: [...tokens.values()], special: { bos: idOf("bos"), eos: idOf("eos"), pad: idOf("pad"), unk: idOf("unk") } };
 }
