@@ -1,4 +1,5 @@
 import type { GenerationResult, GenerationStream } from "@waggle/generation";
+import type { AnswerText } from "./dialect.ts";
 
 /** The whole answer. Times in milliseconds; `loadMs` is the model's, and the same for every answer. */
 export interface GenerateResult {
@@ -15,6 +16,8 @@ export interface StartedAnswer {
   readonly imageTokens: number;
   readonly loadMs: number;
   readonly encodeMs: number;
+  /** What of the generated text is the answer. Default: all of it. */
+  readonly answer?: AnswerText | undefined;
   /** Called when the answer is over. */
   release(): void;
 }
@@ -39,17 +42,23 @@ export class ChatStream implements AsyncIterable<string> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<string, void, undefined> {
-    const { tokens } = await this.#started;
-    for await (const { text } of tokens) if (text !== "") yield text;
+    const { tokens, answer } = await this.#started;
+    const shown = answer?.stream();
+    for await (const { text } of tokens) {
+      const piece = shown?.push(text) ?? text;
+      if (piece !== "") yield piece;
+    }
+    const rest = shown?.end();
+    if (rest) yield rest;
   }
 }
 
-async function finish({ tokens, imageTokens, loadMs, encodeMs, release }: StartedAnswer): Promise<GenerateResult> {
+async function finish({ tokens, imageTokens, loadMs, encodeMs, answer, release }: StartedAnswer): Promise<GenerateResult> {
   try {
     const { text, tokenIds, finishReason, usage, timings } = await tokens.result;
     const { promptTokens, completionTokens } = usage;
     return {
-      text,
+      text: answer?.whole(text) ?? text,
       tokenIds,
       finishReason,
       usage: { promptTokens, imageTokens, completionTokens },

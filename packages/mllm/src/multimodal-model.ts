@@ -1,8 +1,16 @@
-import { type Engine, GenerationError, type GenerationOptions, type ResolvedOptions, resolveOptions } from "@waggle/generation";
+import {
+  type Detokenizer,
+  type Engine,
+  GenerationError,
+  type GenerationOptions,
+  type ResolvedOptions,
+  resolveOptions,
+} from "@waggle/generation";
 import { type DecodeOptions, decodeImage, type ImageInput } from "@waggle/image";
 import type { Runtime } from "@waggle/runtime";
 import { PromptError, type Tokenizer } from "@waggle/text";
 import { ChatStream, type GenerateResult, type StartedAnswer } from "./chat-stream.ts";
+import type { Dialect } from "./dialect.ts";
 import { imagesOf, type Message } from "./message.ts";
 import type { PictureFeatures, PlacedPicture } from "./picture-features.ts";
 import type { PromptEncoder } from "./prompt-encoder.ts";
@@ -22,6 +30,9 @@ export interface ModelParts {
   readonly engine: Engine;
   readonly encoder: PromptEncoder;
   readonly tokenizer: Tokenizer;
+  /** Turns an answer's ids into text. Default: the tokenizer. */
+  readonly detokenizer?: Detokenizer | undefined;
+  readonly dialect?: Dialect | undefined;
   /** null for a language model alone. */
   readonly pictures: PictureFeatures | null;
   readonly defaults: GenerationOptions;
@@ -69,11 +80,11 @@ export class MultimodalModel implements Disposable {
 
   async #start(prompt: string | readonly Message[], { images, signal, ...given }: GenerateOptions): Promise<StartedAnswer> {
     if (this.#disposed) throw new GenerationError("disposed", "the model is disposed; load it again");
-    const { engine, encoder, tokenizer, defaults, loadMs } = this.#parts;
+    const { engine, encoder, tokenizer, detokenizer = tokenizer, dialect, defaults, loadMs } = this.#parts;
     const began = performance.now();
-    const options = resolveOptions(defaults, given);
-    signal?.throwIfAborted();
     const isText = typeof prompt === "string";
+    const options = resolveOptions(defaults, (!isText && dialect?.conversation) || {}, given);
+    signal?.throwIfAborted();
     if (!isText && images) {
       throw new PromptError("messages", "the option `images` goes with a prompt text; the pictures of messages stand in their content.");
     }
@@ -87,15 +98,17 @@ export class MultimodalModel implements Disposable {
     try {
       for (const input of inputs) placed.push(await this.#look(input, signal));
       const encodeMs = performance.now() - began;
-      const segments = encoder.segments(ids, placed);
+      const whole = encoder.segments(ids, placed);
+      const segments = dialect?.fit?.(whole, options) ?? whole;
       const tokens = engine.generate({
         prompt: segments,
-        detokenizer: tokenizer,
+        detokenizer,
         options: withStops(options, stop, given.eos_token_id != null, tokenizer),
+        visiblePrompt: dialect?.visiblePrompt,
         signal,
       });
       const imageTokens = segments.reduce((sum, segment) => sum + ("rows" in segment ? segment.rows : 0), 0);
-      return { tokens, imageTokens, loadMs, encodeMs, release };
+      return { tokens, imageTokens, loadMs, encodeMs, answer: dialect?.answer?.(!isText), release };
     } catch (error) {
       release();
       throw error;

@@ -1,15 +1,18 @@
 import type { PromptSegment } from "@waggle/generation";
 import { ConfigError } from "@waggle/nn";
 import { expandedPromptIds, PromptError, type PromptTemplate, type Tokenizer } from "@waggle/text";
+import type { Dialect } from "./dialect.ts";
 import type { Message } from "./message.ts";
 import type { PlacedPicture } from "./picture-features.ts";
 
 /** How pictures stand in a prompt. */
 export interface VisualPrompt {
-  /** What stands for a picture in the prompt's text, `<image>`; a token of the vocabulary. */
+  /** What stands for a picture in the prompt's text, `<image>`; a token of the vocabulary, unless there is a dialect. */
   readonly placeholder: string;
   readonly tokenId: number;
   readonly tokensPerImage: number;
+  /** How prompts become ids where transformers does it otherwise. */
+  readonly dialect?: Dialect | undefined;
 }
 
 /** Prompt texts and conversations to what the engine takes. */
@@ -20,7 +23,7 @@ export class PromptEncoder {
 
   /** `visual` is null for a model that takes text only. */
   constructor(tokenizer: Tokenizer, template: PromptTemplate | null, visual: VisualPrompt | null) {
-    if (visual) checkPlaceholder(tokenizer, visual);
+    if (visual && !visual.dialect) checkPlaceholder(tokenizer, visual);
     this.#tokenizer = tokenizer;
     this.#template = template;
     this.#visual = visual;
@@ -42,8 +45,9 @@ export class PromptEncoder {
   ids(text: string, pictures: number, isRendered: boolean): readonly number[] {
     const addSpecialTokens = !(isRendered && this.#beginsWithBos(text));
     if (this.#visual) {
-      const { placeholder, tokensPerImage } = this.#visual;
+      const { placeholder, tokensPerImage, dialect } = this.#visual;
       const imageTokens = Array.from({ length: pictures }, () => tokensPerImage);
+      if (dialect) return dialect.promptIds(text, imageTokens, isRendered);
       return expandedPromptIds(this.#tokenizer, text, { imageTokens, placeholder, addSpecialTokens });
     }
     if (pictures === 0) return this.#tokenizer.encode(text, { addSpecialTokens });

@@ -1,6 +1,6 @@
 /** From parts with weights to a model that answers. */
 import { type OnProgress as CheckpointProgress, openCheckpoint, resolveModel, WeightCache } from "@waggle/checkpoint";
-import { Engine, type GenerationOptions } from "@waggle/generation";
+import { type Detokenizer, Engine, type GenerationOptions } from "@waggle/generation";
 import type { GraphDefinition } from "@waggle/graph";
 import type { ImageProcessor, Size } from "@waggle/image";
 import { decoderGraph, type LanguageModel } from "@waggle/language";
@@ -10,6 +10,7 @@ import { loadPromptTemplate, loadTokenizer, type PromptTemplate, type Tokenizer 
 import { Tensor } from "onnxruntime-common";
 import { folderProcessor, generationDefaults } from "./assets.ts";
 import type { Composition } from "./compose.ts";
+import type { Dialect } from "./dialect.ts";
 import { type LoadOptions, loadOptionNames } from "./load-options.ts";
 import { MultimodalModel } from "./multimodal-model.ts";
 import { type Encode, PictureFeatures } from "./picture-features.ts";
@@ -22,6 +23,7 @@ export interface Sight {
   readonly placeholder: string;
   readonly tokenId: number;
   readonly tokensPerImage: number;
+  readonly dialect?: Dialect | undefined;
 }
 
 /** All that a running model is made of; `sight` is null for a language model alone. */
@@ -30,6 +32,8 @@ export interface Assembly {
   readonly decoder: GraphDefinition;
   readonly sight: Sight | null;
   readonly tokenizer: Tokenizer;
+  /** Turns an answer's ids into text. Default: the tokenizer. */
+  readonly detokenizer?: Detokenizer | undefined;
   readonly template: PromptTemplate | null;
   readonly defaults: GenerationOptions;
   /** When loading began, by performance.now(). */
@@ -97,8 +101,9 @@ export async function startLanguageModel(
   );
 }
 
-async function start(assembly: Assembly, options: LoadOptions): Promise<MultimodalModel> {
-  const { language, decoder, sight, tokenizer, template, defaults, began } = assembly;
+/** Compiles the sessions. */
+export async function start(assembly: Assembly, options: LoadOptions): Promise<MultimodalModel> {
+  const { language, decoder, sight, tokenizer, detokenizer, template, defaults, began } = assembly;
   const { signal, onProgress, threads, device, slots } = options;
   signal?.throwIfAborted();
   const runtime = new Runtime({ ...(threads !== undefined && { threads }), ...(device !== undefined && { device }) });
@@ -111,7 +116,9 @@ async function start(assembly: Assembly, options: LoadOptions): Promise<Multimod
     const features = (): Resident => pictures?.resident ?? blank;
     const engine = new Engine({ runtime, session, decoder: language, features, ...(slots !== undefined && { slots }) });
     const loadMs = performance.now() - began;
-    return new MultimodalModel({ runtime, engine, encoder, tokenizer, pictures, defaults, limits: options.pictures ?? {}, loadMs });
+    const limits = options.pictures ?? {};
+    const dialect = sight?.dialect;
+    return new MultimodalModel({ runtime, engine, encoder, tokenizer, detokenizer, dialect, pictures, defaults, limits, loadMs });
   } catch (error) {
     runtime.dispose();
     throw error;
@@ -147,7 +154,7 @@ function convertOnly(onProgress: RuntimeProgress): CheckpointProgress {
   return ({ phase, ...rest }) => phase !== "cached" && onProgress({ phase, ...rest });
 }
 
-function checkPictureSize(processor: ImageProcessor, { height, width }: Size): void {
+export function checkPictureSize(processor: ImageProcessor, { height, width }: Size): void {
   const { output } = processor;
   if (output === null || (output.height === height && output.width === width)) return;
   const message = `pictures come out at ${output.width}×${output.height}, but the vision encoder takes ${width}×${height} (image_size of its config).`;
