@@ -102,6 +102,14 @@ describe("what the side files say", () => {
     expect(llava.tokenId("no such token")).toBeUndefined();
   });
 
+  test("the answers of llava-tiny-hf", async () => {
+    const { cases } = JSON.parse(readFileSync(`${GOLDEN}llava-tiny-hf/expected.json`, "utf8")) as {
+      readonly cases: readonly { readonly tokenIds: number[]; readonly text: string }[];
+    };
+    const llava = await loadTokenizer(`${GOLDEN}llava-tiny-hf`);
+    expect(cases.map(({ tokenIds }) => llava.decode(tokenIds, { skipSpecialTokens: true }))).toEqual(cases.map(({ text }) => text));
+  });
+
   const small = {
     added_tokens: [],
     model: { type: "WordLevel", vocab: { "<unk>": 0, a: 1, "</s>": 2 }, unk_token: "<unk>" },
