@@ -7,6 +7,7 @@ test("exports", () => {
       "IMAGE_PLACEHOLDER",
       "PromptError",
       "TokenizerError",
+      "blip2",
       "chatTemplate",
       "chatml",
       "chatmlDirect",

@@ -1,4 +1,5 @@
 export { type LoadTokenizerOptions, loadTokenizer } from "./load-tokenizer.ts";
+export { blip2 } from "./prompt/blip2-template.ts";
 export { type ChatTemplateOptions, chatTemplate } from "./prompt/chat-template.ts";
 export { type Conversation, conversationTemplate } from "./prompt/conversation.ts";
 export {
