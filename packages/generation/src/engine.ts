@@ -166,7 +166,7 @@ export class Engine implements Disposable {
     const { ids, featureRows } = slot.sequence.prompt;
     const start = slot.length;
     const end = Math.min(ids.length, start + this.#chunk);
-    await this.#slots.reserve(ids.length + 1);
+    await this.#slots.reserve(end + 1);
     const logits = await this.#decode({
       first: this.#slots.rows.indexOf(slot),
       ids: [ids.slice(start, end)],

@@ -41,6 +41,7 @@ export class SlotTable {
     const slot = idle.length > 0 ? this.#closest(idle, sequence) : await this.#add(sequence);
     // The last prompt token is always computed: its logits choose the first token of the answer.
     slot.length = Math.min(this.#shared(slot, sequence), sequence.prompt.ids.length - 1);
+    await this.#giveBack(slot, sequence.prompt.ids.length);
     slot.marks = sequence.prompt.marks;
     slot.sequence = sequence;
     return slot;
@@ -56,19 +57,26 @@ export class SlotTable {
     }
   }
 
-  /** Room for `length` positions in every row; gives room back when a long conversation is over and a short one begins. */
+  /** Room for `length` positions in every row. */
   async reserve(length: number): Promise<void> {
-    if (length > this.#pool.capacity) return this.#resize(this.#slots, [], roomFor(length));
-    const [only, ...others] = this.#slots.filter((slot) => slot.sequence);
-    if (only?.length === 0 && others.length === 0 && this.#pool.capacity > 4 * roomFor(length)) {
-      await this.#resize([], [only], roomFor(length));
-    }
+    if (length > this.#pool.capacity) await this.#resize(this.#slots, [], roomFor(length));
   }
 
   /** Forgets everything. */
   clear(): void {
     this.#slots = [];
     this.#pool.dispose();
+  }
+
+  /**
+   * A long conversation is over and a short prompt begins: attention over all that room would cost every step. What the
+   * slot holds goes with it, so not if that is most of the prompt.
+   */
+  async #giveBack(slot: Slot, promptLength: number): Promise<void> {
+    const alone = this.#slots.every(({ sequence }) => sequence === null);
+    if (!alone || slot.length > promptLength / 2 || this.#pool.capacity <= 4 * roomFor(promptLength)) return;
+    slot.length = 0;
+    await this.#resize([], [slot], roomFor(promptLength));
   }
 
   /** The idle slot that holds most of the prompt; of equals the one unused for longest. */
