@@ -4,9 +4,11 @@
  *     npm run bench -- event-loop [--layers 22] [--seconds 30] [--threads 2]
  *
  * A timer asks every 2 ms to be called; what it comes later than that is the delay. The main thread does what a chat
- * does: it takes the logits, chooses a token and asks for the next step.
+ * does: it takes the logits, chooses a token and asks for the next step. First the same while nothing is done, which
+ * shows what the rest of the machine adds.
  */
 import { availableParallelism } from "node:os";
+import { setTimeout } from "node:timers/promises";
 import { Runtime } from "@waggle/runtime";
 import { cacheShapes, numberOption, randomLlama, stepFeeds } from "./random-llama.ts";
 
@@ -32,24 +34,35 @@ async function step(position: number): Promise<number> {
 }
 
 for (let i = 0; i < 3; i++) await step(i);
-const delays: number[] = [];
-let last = performance.now();
-const timer = setInterval(() => {
-  const now = performance.now();
-  delays.push(Math.max(0, now - last - EVERY));
-  last = now;
-}, EVERY);
-const start = performance.now();
+console.log(`${llama.graph.name}, ${threads} threads; event-loop delay`);
+await watch(
+  "idle, 5 s",
+  (elapsed) => elapsed < 5000,
+  () => setTimeout(100),
+);
 let steps = 0;
-while (performance.now() - start < seconds * 1000) await step(steps++ % context);
-const elapsed = performance.now() - start;
-clearInterval(timer);
+const elapsed = await watch(
+  `decoding, ${seconds} s`,
+  (elapsed) => elapsed < seconds * 1000,
+  () => step(steps++ % context),
+);
+console.log(`${steps} steps of ${(elapsed / steps).toFixed(1)} ms; decoding: p99 ≤ 20 ms, maximum ≤ 50 ms`);
 
-delays.sort((a, b) => a - b);
-const quantile = (q: number): string => `${delays[Math.min(delays.length - 1, Math.floor(delays.length * q))]?.toFixed(1)} ms`;
-console.log(
-  `${llama.graph.name}, ${threads} threads: ${steps} steps in ${(elapsed / 1000).toFixed(1)} s (${(elapsed / steps).toFixed(1)} ms each)`,
-);
-console.log(
-  `event-loop delay of ${delays.length} timers: median ${quantile(0.5)}   p99 ${quantile(0.99)} (≤ 20)   maximum ${quantile(1)} (≤ 50)`,
-);
+/** Prints the delays of a timer while `work` is done over and over; returns how long that was. */
+async function watch(what: string, goesOn: (elapsed: number) => boolean, work: () => Promise<unknown>): Promise<number> {
+  const delays: number[] = [];
+  let last = performance.now();
+  const timer = setInterval(() => {
+    const now = performance.now();
+    delays.push(Math.max(0, now - last - EVERY));
+    last = now;
+  }, EVERY);
+  const start = performance.now();
+  while (goesOn(performance.now() - start)) await work();
+  clearInterval(timer);
+  delays.sort((a, b) => a - b);
+  const quantile = (q: number): string =>
+    `${delays[Math.min(delays.length - 1, Math.floor(delays.length * q))]?.toFixed(1).padStart(6)} ms`;
+  console.log(`${what.padEnd(16)} median ${quantile(0.5)}   p99 ${quantile(0.99)}   maximum ${quantile(1)}   of ${delays.length} timers`);
+  return performance.now() - start;
+}

@@ -66,19 +66,16 @@ export class Channel {
     await this.call("release", { sessions: [], residents: [], ...what }).catch(() => {});
   }
 
-  /** What is going on is finished unseen; then the thread ends. */
-  dispose(): void {
+  /** What is going on is finished unseen; then the thread ends. Resolves when all is freed. */
+  async dispose(): Promise<void> {
     if (this.#ended) return;
     for (const id of this.#waiting.keys()) this.#post({ cancel: id });
     const transport = this.#transport;
-    if (transport)
-      this.call("close", undefined).then(
-        () => transport.end(),
-        () => {},
-      );
-    const closing = this.#lastId;
-    this.#end(new RuntimeError("disposed", "The runtime is disposed."), closing);
+    const closed = transport ? this.call("close", undefined).catch(() => {}) : undefined;
+    this.#end(new RuntimeError("disposed", "The runtime is disposed."), this.#lastId);
     transport?.keepAlive(false);
+    await closed;
+    transport?.end();
   }
 
   #post(message: JobMessage, transfer: readonly ArrayBuffer[] = []): void {
@@ -98,15 +95,12 @@ export class Channel {
   }
 
   #crashed(reason: unknown): void {
-    if (this.#ended) return;
-    const why = reason instanceof Error ? reason.message : String(reason);
-    const cure = "Everything it held is lost: make a new Runtime.";
-    this.#end(new RuntimeError("crashed", `The runtime's worker thread ended unexpectedly: ${why}. ${cure}`, {}, { cause: reason }));
+    this.#end(this.#ended ?? crash(reason)); // it may have died of closing
   }
 
-  #end(error: RuntimeError, except?: number): void {
+  #end(error: RuntimeError, closing?: number): void {
     this.#ended = error;
-    for (const id of [...this.#waiting.keys()]) if (id !== except) this.#settle(id)?.reject(error);
+    for (const id of [...this.#waiting.keys()]) if (id !== closing) this.#settle(id)?.reject(error);
   }
 
   #settle(id: number): Waiting | undefined {
@@ -115,4 +109,10 @@ export class Channel {
     if (waiting && this.#waiting.size === 0) this.#transport?.keepAlive(false);
     return waiting;
   }
+}
+
+function crash(reason: unknown): RuntimeError {
+  const why = reason instanceof Error ? reason.message : String(reason);
+  const message = `The runtime's worker thread ended unexpectedly: ${why}. Everything it held is lost: make a new Runtime.`;
+  return new RuntimeError("crashed", message, {}, { cause: reason });
 }

@@ -43,6 +43,8 @@ export class Runtime implements Disposable {
   readonly #channel: Channel;
   readonly #threads: number;
   readonly #device: Device;
+  /** What sessions hold on disk, where it could not be given back when they were made. */
+  readonly #placements = new Set<WeightPlacement>();
 
   constructor(options: RuntimeOptions = {}) {
     throwIfAny("options", "Runtime", runtimeProblems(options));
@@ -80,7 +82,8 @@ export class Runtime implements Disposable {
     } finally {
       placement.dispose?.();
     }
-    return new ChannelSession(this.#channel, session, name, graph, () => placement.dispose?.());
+    this.#placements.add(placement);
+    return new ChannelSession(this.#channel, session, name, graph, () => this.#giveBack(placement));
   }
 
   /** A tensor of zeros that lives where the sessions live. */
@@ -95,11 +98,18 @@ export class Runtime implements Disposable {
 
   /** Rejects everything that is pending, and frees all sessions and residents. Twice is harmless. */
   dispose(): void {
-    this.#channel.dispose();
+    this.#channel.dispose().finally(() => {
+      for (const placement of this.#placements) this.#giveBack(placement);
+    });
   }
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #giveBack(placement: WeightPlacement): void {
+    placement.dispose?.();
+    this.#placements.delete(placement);
   }
 }
 
