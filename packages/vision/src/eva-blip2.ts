@@ -24,18 +24,26 @@ const spellings: readonly (readonly [RegExp, string])[] = [
   [/^vision_model\.encoder\.layers\./, "visual_encoder.blocks."],
 ];
 
-/** What a tensor of the file is to the encoder, under its key there; null for a tensor of another part. */
-export function blip2VisionTensors(key: string, source: WeightSource): ReadonlyMap<string, WeightSource> | null {
+/** The encoder's spelling of a key; null for a key of another part. Biases of qkv are to be split before. */
+export function blip2VisionKey(key: string): string | null {
   if (!key.startsWith("vision_model.")) return null;
   const [pattern, spelling] = spellings.find(([pattern]) => pattern.test(key)) ?? [/^/, ""];
-  const name = key.replace(pattern, spelling);
-  const bias = /^(.*\.attn)\.qkv\.bias$/.exec(name);
-  const [length = 0, ...more] = source.shape;
-  if (bias === null || more.length > 0 || length % 3 !== 0) return new Map([[name, source]]); // loading says what is wrong with it
-  return new Map([
-    [`${bias[1]}.q_bias`, third(source, 0)],
-    [`${bias[1]}.v_bias`, third(source, 2)],
-  ]);
+  return key.replace(pattern, spelling);
+}
+
+/** The tensors of a file, each `qkv.bias` as `q_bias` and `v_bias`; one that has no three equal parts stays, for loading to refuse. */
+export function splitQkvBias(tensors: ReadonlyMap<string, WeightSource>): ReadonlyMap<string, WeightSource> {
+  return new Map(
+    [...tensors].flatMap(([key, source]): (readonly [string, WeightSource])[] => {
+      const [length = 0, ...more] = source.shape;
+      if (!/^vision_model\..*\.qkv\.bias$/.test(key) || more.length > 0 || length % 3 !== 0) return [[key, source]];
+      const attention = key.slice(0, -"qkv.bias".length);
+      return [
+        [`${attention}q_bias`, third(source, 0)],
+        [`${attention}v_bias`, third(source, 2)],
+      ];
+    }),
+  );
 }
 
 /** One of the three equal parts of a vector. */

@@ -1,10 +1,10 @@
 import { type Checkpoint, openSafetensors } from "@waggle/checkpoint";
 import { type GraphDefinition, input, symbol, type Value, type WeightSource } from "@waggle/graph";
-import { initialize, loadStateDict, type StateDict } from "@waggle/nn";
+import { initialize, loadStateDict } from "@waggle/nn";
 import { describe, expect, expectTypeOf, test } from "vitest";
 import { compileGraph, runGraph } from "../../../testing/run-graph.ts";
 import { expectClose, float32, floats, need, readMetadata, readTensors } from "../../../testing/tensors.ts";
-import { blip2VisionTensors, type EvaOptions, type EvaVisionEncoder, eva } from "./index.ts";
+import { blip2VisionKey, type EvaOptions, type EvaVisionEncoder, eva, splitQkvBias } from "./index.ts";
 
 const golden = new URL("../../../golden/minigpt4-eva-vit/", import.meta.url).pathname;
 /** golden/minigpt4-eva-vit, its expected.json in the spelling of BLIP-2. */
@@ -74,10 +74,8 @@ describe.each(["onnxruntime", "portable"] as const)("minigpt4-eva-vit, %s", (tar
   });
 });
 
-/** A BLIP-2 file as the encoder spells it. */
-function respelled({ source, tensors }: Checkpoint): StateDict {
-  const renamed = [...tensors].flatMap(([key, entry]) => [...(blip2VisionTensors(key, entry) ?? [])]);
-  return { source, tensors: new Map(renamed) };
+function loadBlip2(encoder: EvaVisionEncoder, { source, tensors }: Checkpoint): void {
+  loadStateDict(encoder, { source, tensors: splitQkvBias(tensors) }, { rename: blip2VisionKey });
 }
 
 describe("golden/blip2-opt-tiny", () => {
@@ -85,7 +83,7 @@ describe("golden/blip2-opt-tiny", () => {
     const folder = new URL("../../../golden/blip2-opt-tiny/", import.meta.url).pathname;
     const io = await readTensors(`${folder}io.safetensors`);
     const encoder = eva({ ...tiny, intermediate_size: 168, layer_norm_eps: 1e-6, ln_vision_eps: 1e-6 });
-    loadStateDict(encoder, respelled(await openSafetensors(`${folder}model.safetensors`)));
+    loadBlip2(encoder, await openSafetensors(`${folder}model.safetensors`));
     const pixel_values = input("pixel_values", "float32", [symbol("B"), 3, 56, 56]);
     const features = encoder.forward(pixel_values);
     const graph = { inputs: { pixel_values }, outputs: { features, again: encoder.ln_vision.forward(features) } };
@@ -103,7 +101,7 @@ describe.each(["eva-gelu", "eva-no-bias", "eva-one-head"])("%s against transform
   async function load(options: EvaOptions): Promise<EvaVisionEncoder> {
     const { config } = await readMetadata(file);
     const encoder = eva(config as object, options);
-    loadStateDict(encoder, respelled(await openSafetensors(file.pathname)));
+    loadBlip2(encoder, await openSafetensors(file.pathname));
     return encoder;
   }
 
@@ -136,9 +134,9 @@ describe("the bias of qkv in one tensor", () => {
   };
 
   test("its thirds are those of queries and values, mapped where they lie", async () => {
-    const parts = blip2VisionTensors(key, source);
-    const [q, v] = [parts?.get("visual_encoder.blocks.4.attn.q_bias"), parts?.get("visual_encoder.blocks.4.attn.v_bias")];
-    expect(parts?.size).toBe(2);
+    const parts = splitQkvBias(new Map([[key, source]]));
+    expect([...parts.keys()].map(blip2VisionKey)).toEqual(["visual_encoder.blocks.4.attn.q_bias", "visual_encoder.blocks.4.attn.v_bias"]);
+    const [q, v] = [...parts.values()];
     expect([q?.shape, q?.location]).toEqual([[2], { path: "w", offset: 100, byteLength: 8 }]);
     expect([v?.shape, v?.location]).toEqual([[2], { path: "w", offset: 116, byteLength: 8 }]);
     expect(await q?.read()).toEqual(new Uint8Array(Float32Array.from([1, 2]).buffer));
@@ -148,8 +146,9 @@ describe("the bias of qkv in one tensor", () => {
 
   test("a wrong one stays as it is, so that loading names it", () => {
     const wrong = { ...source, shape: [7] };
-    expect(blip2VisionTensors(key, wrong)).toEqual(new Map([["visual_encoder.blocks.4.attn.qkv.bias", wrong]]));
-    expect(blip2VisionTensors("qformer.layernorm.weight", source)).toBeNull();
+    expect(splitQkvBias(new Map([[key, wrong]]))).toEqual(new Map([[key, wrong]]));
+    expect(blip2VisionKey(key)).toBe("visual_encoder.blocks.4.attn.qkv.bias");
+    expect(blip2VisionKey("qformer.layernorm.weight")).toBeNull();
   });
 });
 

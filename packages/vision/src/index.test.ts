@@ -6,10 +6,11 @@ test("the export list", () => {
     [
       "ClipVisionEncoder",
       "EvaVisionEncoder",
-      "blip2VisionTensors",
+      "blip2VisionKey",
       "clip",
       "eva",
       "limits",
+      "splitQkvBias",
       "vitB16",
       "vitB32",
       "vitL14",
