@@ -29,6 +29,7 @@ export class Emitter {
   readonly weights: Map<string, Weight> = new Map();
   readonly #names = new Map<Value, string>();
   readonly #shared = new Map<string, readonly string[]>();
+  readonly #folded = new Map<Value, ConstantValue>();
   /** What a reshaped or transposed result was made from, so that a second one starts there. */
   readonly #reshaped = new Map<string, { readonly x: string; readonly shape: Shape }>();
   readonly #transposed = new Map<string, { readonly x: string; readonly perm: readonly number[] }>();
@@ -78,8 +79,15 @@ export class Emitter {
   }
 
   #results(node: Node): readonly string[] {
-    const folded = foldConstants(node);
-    if (folded !== null) return [this.constant(folded)];
+    const [output] = node.outputs;
+    const folded = foldConstants(
+      node,
+      node.inputs.map((input) => this.#folded.get(input) ?? input),
+    );
+    if (folded !== null && output !== undefined) {
+      this.#folded.set(output, folded);
+      return [this.constant(folded)];
+    }
     const rule = node.rule.lower;
     const typed = node as TypedNode<never>;
     const inputs = node.inputs.map((input) => this.lower(input));

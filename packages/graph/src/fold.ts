@@ -4,7 +4,7 @@
  */
 import { arrayOf } from "./data-type.ts";
 import { isStatic } from "./dim.ts";
-import { ConstantValue, type Node } from "./value.ts";
+import { ConstantValue, type Node, type Value } from "./value.ts";
 
 /** Results above this many elements stay as nodes: ONNX Runtime folds them in memory, the file stays small. */
 const LARGEST = 4096;
@@ -21,10 +21,10 @@ const scalar: Readonly<Record<string, (a: number, b: number) => number>> = {
 };
 const wholeNumbers = new Set(["Neg", "Add", "Sub", "Mul"]);
 
-/** The node's result when all of its operands are constants and its operator is cheap to compute here. */
-export function foldConstants(node: Node): ConstantValue | null {
+/** The node's result when all of its operands (folded themselves) are constants and its operator is cheap to compute here. */
+export function foldConstants(node: Node, inputs: readonly Value[]): ConstantValue | null {
   const [output] = node.outputs;
-  const operands = node.inputs.filter((input) => input instanceof ConstantValue);
+  const operands = inputs.filter((input) => input instanceof ConstantValue);
   const [a, b] = operands;
   if (output === undefined || a === undefined || operands.length !== node.inputs.length || !isStatic(output.shape)) return null;
   const length = output.shape.reduce((product, dim) => product * dim, 1);

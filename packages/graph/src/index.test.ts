@@ -3,27 +3,28 @@ import * as graph from "./index.ts";
 
 test("exports", () =>
   expect(Object.keys(graph).sort()).toMatchInlineSnapshot(`
-  [
-    "GraphError",
-    "LOWEST",
-    "OPSET",
-    "ShapeError",
-    "Value",
-    "Weight",
-    "constant",
-    "dataTypes",
-    "describeOps",
-    "dimAdd",
-    "dimEquals",
-    "dimMul",
-    "dimSub",
-    "formatShape",
-    "input",
-    "lower",
-    "ops",
-    "serialize",
-    "shapeOf",
-    "symbol",
-    "writeOnnx",
-  ]
-`));
+    [
+      "GraphError",
+      "LOWEST",
+      "OPSET",
+      "ShapeError",
+      "Value",
+      "Weight",
+      "constant",
+      "dataTypes",
+      "describeOps",
+      "dimAdd",
+      "dimEquals",
+      "dimMul",
+      "dimSub",
+      "formatShape",
+      "grad",
+      "input",
+      "lower",
+      "ops",
+      "serialize",
+      "shapeOf",
+      "symbol",
+      "writeOnnx",
+    ]
+  `));

@@ -1,6 +1,7 @@
 export { type DataType, dataTypes, type TypedArray } from "./data-type.ts";
 export { type Dim, dimAdd, dimEquals, dimMul, dimSub, formatShape, type Shape, type SymbolicDim, symbol } from "./dim.ts";
 export type { OnnxNode, Target } from "./emitter.ts";
+export { grad } from "./grad.ts";
 export { type GraphDefinition, type LoweredGraph, lower } from "./lower.ts";
 export { describeOps, type OpName } from "./op-table.ts";
 export { LOWEST } from "./ops/products.ts";

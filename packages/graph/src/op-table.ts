@@ -3,7 +3,8 @@
  * satisfies `Rules`), so an operator without a shape rule, a lowering and a gradient rule (or the word that there is
  * none) does not compile.
  */
-import { type Gradient, gradients } from "./gradients.ts";
+import type { Gradient } from "./gradient-rule.ts";
+import { gradients } from "./gradients.ts";
 import type { OpRule, Rules } from "./op-rule.ts";
 import { type ElementwiseAttributes, elementwiseRules } from "./ops/elementwise.ts";
 import { type IndexingAttributes, indexingRules } from "./ops/indexing.ts";

@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { expect, test } from "vitest";
-import { constant, describeOps, input, lower, ops, serialize, symbol, type Target, type Value } from "./index.ts";
+import { constant, describeOps, grad, input, lower, ops, serialize, symbol, type Target, type Value } from "./index.ts";
 
 interface Packed {
   readonly shape: readonly number[];
@@ -9,7 +11,7 @@ interface Packed {
 }
 /** Inputs, outputs and gradients that PyTorch computed: reference/graph_ops.py. */
 const { cases } = JSON.parse(readFileSync(new URL("./__vectors__/ops.json", import.meta.url), "utf8")) as {
-  cases: Record<string, { inputs: Packed[]; output: Packed }>;
+  cases: Record<string, { inputs: Packed[]; output: Packed; weight: Packed; gradients: (Packed | null)[] }>;
 };
 
 const int64 = (values: readonly number[], shape: readonly number[]): Value => constant(values.map(BigInt), { shape });
@@ -96,45 +98,63 @@ const written: Record<string, (...x: Value[]) => Value> = {
   adaptiveUp: (x) => ops.adaptiveAveragePool2d(x, [5, 5]),
 };
 
-test.each(
-  Object.entries(cases).flatMap(([name, golden]) => (["onnxruntime", "portable"] as const).map((target) => ({ name, target, golden }))),
-)(
-  "$name on $target equals PyTorch",
-  async ({ name, target, golden }: { name: string; target: Target; golden: { inputs: Packed[]; output: Packed } }) => {
-    const values = golden.inputs.map(({ shape }, i) => input(`x${i}`, "float32", shape));
-    const y = written[name]?.(...values) ?? expect.unreachable(`${name} is not written`);
-    expect(y.shape).toEqual(golden.output.shape);
-    const inputs = Object.fromEntries(values.map((value, i) => [`x${i}`, value]));
-    const session = await InferenceSession.create(serialize(lower({ inputs, outputs: { y } }, target), () => new Uint8Array()));
-    const feeds = Object.fromEntries(
-      golden.inputs.map(({ shape, data }, i) => [`x${i}`, new Tensor("float32", Float32Array.from(data), shape)]),
-    );
-    const result = (await session.run(feeds)).y ?? expect.unreachable("no result");
-    expect(result.dims).toEqual(golden.output.shape);
-    (result.data as Float32Array).forEach((value, i) => {
-      const wanted = golden.output.data[i] ?? Number.NaN;
-      expect(Math.abs(value - wanted), `${name}[${i}]: ${value} instead of ${wanted}`).toBeLessThanOrEqual(1e-5 + 1e-5 * Math.abs(wanted));
-    });
-  },
-);
+const targets = ["onnxruntime", "portable"] as const;
+const every = Object.entries(cases).flatMap(([name, golden]) => targets.map((target) => ({ name, target, golden })));
+type Case = (typeof every)[number];
 
-const f = (...shape: number[]): Value => input("x", "float32", shape);
-test.each([
-  ["matmul", () => ops.matmul(f(2, 3), f(4, 5))],
-  ["reshape", () => ops.reshape(f(2, 3), [4, 2])],
-  ["reshape with -1", () => ops.reshape(f(2, 3), [4, -1])],
-  ["broadcast", () => ops.add(f(2, 3), f(2, 4))],
-  ["types", () => ops.add(f(2), input("i", "int64", [2]))],
-  ["concat", () => ops.concat([f(2, 3), f(2, 3, 1)], 1)],
-  ["split", () => ops.split(f(2, 3), [1, 1], 1)],
-  ["axis", () => ops.softmax(f(2, 3), 2)],
-  ["perm", () => ops.transpose(f(2, 3), [0, 0])],
-  ["conv channels", () => ops.conv(f(1, 3, 4, 4), f(2, 2, 3, 3))],
-  ["conv window", () => ops.conv(f(1, 3, 2, 2), f(2, 3, 3, 3))],
-  ["linear", () => ops.linear(f(2, 3), f(4, 2))],
-  ["attention heads", () => ops.attention(f(1, 3, 2, 4), f(1, 2, 2, 4), f(1, 2, 2, 4))],
-  ["norm width", () => ops.rmsNorm(f(2, 3), f(4), { epsilon: 1e-5 })],
-])("a wrong %s is told when the graph is written", (_, write) => expect(write).toThrowErrorMatchingSnapshot());
+async function run(
+  target: Target,
+  feeds: Readonly<Record<string, Packed>>,
+  outputs: Readonly<Record<string, Value>>,
+  inputs: readonly Value[],
+) {
+  const named = Object.fromEntries(Object.keys(feeds).map((name, i) => [name, inputs[i] ?? expect.unreachable(name)]));
+  const bytes = serialize(lower({ name: "case", inputs: named, outputs }, target), () => new Uint8Array());
+  const session = await InferenceSession.create(bytes);
+  const tensors = Object.entries(feeds).map(([name, { shape, data }]) => [name, new Tensor("float32", Float32Array.from(data), shape)]);
+  return { bytes, result: (await session.run(Object.fromEntries(tensors))) as Record<string, Tensor> };
+}
+
+function expectClose(what: string, result: Tensor | undefined, golden: Packed, relative: number): void {
+  expect(result?.dims, what).toEqual(golden.shape);
+  for (const [i, value] of ((result?.data ?? []) as Float32Array).entries()) {
+    const wanted = golden.data[i] ?? Number.NaN;
+    expect(Math.abs(value - wanted), `${what}[${i}]: ${value} instead of ${wanted}`).toBeLessThanOrEqual(
+      1e-5 + relative * Math.abs(wanted),
+    );
+  }
+}
+
+test.each(every)("$name on $target equals PyTorch", async ({ name, target, golden }: Case) => {
+  const values = golden.inputs.map(({ shape }, i) => input(`x${i}`, "float32", shape));
+  const y = written[name]?.(...values) ?? expect.unreachable(`${name} is not written`);
+  expect(y.shape).toEqual(golden.output.shape);
+  const feeds = Object.fromEntries(golden.inputs.map((packed, i) => [`x${i}`, packed]));
+  const { bytes, result } = await run(target, feeds, { y }, values);
+  expectClose(name, result.y, golden.output, 1e-5);
+  // For reference/check_onnx.py.
+  if (target === "portable" && process.env.ONNX_FOLDER !== undefined) await writeFile(join(process.env.ONNX_FOLDER, `${name}.onnx`), bytes);
+});
+
+/** Operators on pictures wait for the training package. */
+const withoutGradient = ["conv", "convDepthwise", "averagePool", "maxPool", "gridSample", "resizeLinear", "resizeCubic", "resizeNearest"];
+
+test.each(every)("the gradients of $name on $target equal PyTorch's", async ({ name, target, golden }: Case) => {
+  const values = golden.inputs.map(({ shape }, i) => input(`x${i}`, "float32", shape));
+  const y = written[name]?.(...values) ?? expect.unreachable(`${name} is not written`);
+  const loss = ops.reduceSum(ops.mul(y, constant(Float32Array.from(golden.weight.data), { shape: golden.weight.shape })));
+  if (withoutGradient.includes(name)) {
+    expect(() => grad(loss, values)).toThrow(/^grad: the gradient of \w+ is not written yet/);
+    return;
+  }
+  const outputs = Object.fromEntries(grad(loss, values).map((value, i) => [`d${i}`, value]));
+  const feeds = Object.fromEntries(golden.inputs.map((packed, i) => [`x${i}`, packed]));
+  const { result } = await run(target, feeds, outputs, values);
+  for (const [i, gradient] of golden.gradients.entries()) {
+    const zero = { shape: golden.inputs[i]?.shape ?? [], data: (golden.inputs[i]?.data ?? []).map(() => 0) };
+    expectClose(`d ${name} / d x${i}`, result[`d${i}`], gradient ?? zero, 1e-4);
+  }
+});
 
 test("comparisons, logic and sizes follow JavaScript's", async () => {
   const [a, b] = [input("a", "float32", [4]), input("b", "float32", [4])];

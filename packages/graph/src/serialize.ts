@@ -20,7 +20,7 @@ import { int, type OnnxAttribute } from "./onnx-attributes.ts";
 import { GraphError } from "./shape-error.ts";
 import type { Weight } from "./value.ts";
 
-/** ai.onnx 20 is the first with Gelu and with GridSample's present names; IR 9 belongs to it. */
+/** ai.onnx 20 is the first with GridSample's present names; IR 9 belongs to it. */
 export const OPSET = 20;
 const IR_VERSION = 9n;
 
