@@ -42,8 +42,8 @@ describe("a folder that is not a model we can run", () => {
   test.each([
     [
       "an architecture of somebody else",
-      { model_type: "blip-2", architectures: ["Blip2ForConditionalGeneration"] },
-      "blip-2 (Blip2ForConditionalGeneration) is not supported. Supported are llava (LlavaForConditionalGeneration with a CLIP vision encoder), llama (LlamaForCausalLM), mistral (MistralForCausalLM), qwen2 (Qwen2ForCausalLM).",
+      { model_type: "idefics3", architectures: ["Idefics3ForConditionalGeneration"] },
+      "idefics3 (Idefics3ForConditionalGeneration) is not supported. Supported are llava (LlavaForConditionalGeneration with a CLIP vision encoder), blip-2 (Blip2ForConditionalGeneration with OPT), llama (LlamaForCausalLM), mistral (MistralForCausalLM), opt (OPTForCausalLM), qwen2 (Qwen2ForCausalLM).",
     ],
     [
       "the authors' own layout under the same model_type",
@@ -54,7 +54,7 @@ describe("a folder that is not a model we can run", () => {
     [
       "another language model",
       { text_config: { model_type: "gemma" } },
-      'text_config.model_type: "gemma" is not supported. Supported: llama, mistral, qwen2.',
+      'text_config.model_type: "gemma" is not supported. Supported: llama, mistral, opt, qwen2.',
     ],
     [
       "another vision encoder",

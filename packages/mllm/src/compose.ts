@@ -54,11 +54,11 @@ export function compose<C extends number, D extends number, PC extends number = 
     });
   }
   if (problems.length > 0) throw new ConfigError("compose", problems);
-  return new Composition(new LlavaModules(vision, built, language), rest);
+  return new Composition(new MultimodalModules(vision, built, language), rest);
 }
 
 /** The parts under the names that a llava-hf checkpoint gives them. */
-export class LlavaModules extends Module {
+export class MultimodalModules extends Module {
   readonly vision_tower: VisionEncoder;
   readonly multi_modal_projector: Projector;
   readonly language_model: LanguageModel;
@@ -73,14 +73,14 @@ export class LlavaModules extends Module {
 
 /** A model whose parts fit together. It has no weights until they are loaded. */
 export class Composition {
-  readonly modules: LlavaModules;
+  readonly modules: MultimodalModules;
   readonly prompt: PromptTemplate;
   readonly tokenizer: Tokenizer | undefined;
   readonly processor: ImageProcessor | undefined;
   readonly placeholder: string;
 
   constructor(
-    modules: LlavaModules,
+    modules: MultimodalModules,
     {
       prompt,
       tokenizer,

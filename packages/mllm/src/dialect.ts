@@ -9,7 +9,7 @@ export interface Dialect {
   /** Options of conversations, beside those that prompt texts have too. */
   readonly conversation?: GenerationOptions;
   /** What of the prompt there is room for. Default: all of it, or an error. */
-  fit?(prompt: readonly PromptSegment[], options: ResolvedOptions): readonly PromptSegment[];
+  fit?(prompt: readonly PromptSegment[], options: ResolvedOptions, rendered: boolean): readonly PromptSegment[];
   /** What of the generated text is the answer. Default: all of it. */
   answer?(rendered: boolean): AnswerText;
 }

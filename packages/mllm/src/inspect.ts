@@ -2,9 +2,13 @@ import { type Checkpoint, CheckpointError, openCheckpoint } from "@waggle/checkp
 import type { Module } from "@waggle/nn";
 import { llavaHf } from "@waggle/text";
 import { bindWeights } from "./bind.ts";
-import { compose } from "./compose.ts";
-import { buildLanguage, llavaParts, readConfig } from "./load.ts";
+import { bindBlip2, blip2Composition } from "./blip2.ts";
+import { buildLanguage } from "./build-language.ts";
+import { type Composition, compose } from "./compose.ts";
+import { llavaParts, readConfig } from "./load.ts";
 import type { LoadOptions } from "./load-options.ts";
+import { miniGpt4Composition } from "./minigpt4.ts";
+import { isMiniGpt4, openMiniGpt4 } from "./minigpt4-folder.ts";
 import { folderOf } from "./start.ts";
 
 /** One part of a model. */
@@ -46,23 +50,41 @@ export interface ModelDescription {
  */
 export async function inspect(id: string, options: LoadOptions = {}): Promise<ModelDescription> {
   const folder = await folderOf(id, options, ["*.json"]);
+  if (await isMiniGpt4(folder)) {
+    return describeComposition(folder, "minigpt4", await miniGpt4Composition(folder, await openMiniGpt4(folder), options));
+  }
   const config = await readConfig(folder);
   const checkpoint = await checkpointIfHere(folder);
-  if (config.model_type === "text") {
-    const language = buildLanguage(config.text);
-    if (checkpoint) bindWeights(language, checkpoint);
-    return describe(folder, config.text.model_type, [describeLanguage(language)], language, null);
+  switch (config.model_type) {
+    case "text": {
+      const language = buildLanguage(config.text);
+      if (checkpoint) bindWeights(language, checkpoint);
+      return describe(folder, config.text.model_type, [describeLanguage(language)], language, null);
+    }
+    case "llava": {
+      const composition = compose({ ...llavaParts(config), prompt: llavaHf });
+      if (checkpoint) composition.bind(checkpoint);
+      return describeComposition(folder, config.model_type, composition);
+    }
+    case "blip-2": {
+      const composition = blip2Composition(config);
+      if (checkpoint) bindBlip2(composition, checkpoint);
+      return describeComposition(folder, config.model_type, composition);
+    }
+    default:
+      return config satisfies never;
   }
-  const composition = compose({ ...llavaParts(config), prompt: llavaHf });
-  if (checkpoint) composition.bind(checkpoint);
-  const { vision_tower, multi_modal_projector, language_model } = composition.modules;
+}
+
+function describeComposition(folder: string, model_type: string, { modules, tokensPerImage }: Composition): ModelDescription {
+  const { vision_tower, multi_modal_projector, language_model } = modules;
   const { hidden_size, image_size, patches } = vision_tower;
   const parts = [
     describePart("vision encoder", vision_tower, { hidden_size, image_height: image_size.height, image_width: image_size.width, patches }),
-    describePart("projector", multi_modal_projector, { tokens: composition.tokensPerImage, text_hidden_size: language_model.hidden_size }),
+    describePart("projector", multi_modal_projector, { tokens: tokensPerImage, text_hidden_size: language_model.hidden_size }),
     describeLanguage(language_model),
   ];
-  return describe(folder, config.model_type, parts, language_model, composition.tokensPerImage);
+  return describe(folder, model_type, parts, language_model, tokensPerImage);
 }
 
 type Language = ReturnType<typeof buildLanguage>;

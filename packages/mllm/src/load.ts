@@ -1,17 +1,21 @@
 import { join } from "node:path";
 import { openCheckpoint, readJson } from "@waggle/checkpoint";
-import { type LanguageModel, llama, mistral, qwen2 } from "@waggle/language";
+import type { LanguageModel } from "@waggle/language";
 import { ConfigError } from "@waggle/nn";
 import { mlp, type ProjectorFactory } from "@waggle/projectors";
 import { llavaHf, loadPromptTemplate, loadTokenizer } from "@waggle/text";
 import { clip, type VisionEncoder } from "@waggle/vision";
 import { folderProcessor } from "./assets.ts";
 import { bindWeights } from "./bind.ts";
+import { blip2Assembly } from "./blip2.ts";
+import { buildLanguage } from "./build-language.ts";
 import { type Composition, compose } from "./compose.ts";
 import type { LoadOptions } from "./load-options.ts";
-import { type LlavaConfig, type ModelConfig, readModelConfig, type TextPart } from "./model-config.ts";
+import { miniGpt4Assembly } from "./minigpt4.ts";
+import { isMiniGpt4 } from "./minigpt4-folder.ts";
+import { type LlavaConfig, type ModelConfig, readModelConfig } from "./model-config.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
-import { folderOf, startComposition, startLanguageModel } from "./start.ts";
+import { folderOf, start, startComposition, startLanguageModel } from "./start.ts";
 
 /**
  * Loads a published checkpoint: a folder, or a hub id (looked for in the Hugging Face cache, downloaded if need be).
@@ -20,13 +24,21 @@ import { folderOf, startComposition, startLanguageModel } from "./start.ts";
 export async function load(id: string, options: LoadOptions = {}): Promise<MultimodalModel> {
   const began = performance.now();
   const folder = await folderOf(id, options);
+  if (await isMiniGpt4(folder)) return start(await miniGpt4Assembly(folder, options, began), options);
   const config = await readConfig(folder);
-  if (config.model_type === "llava") {
-    return startComposition(await llavaComposition(config, folder), folder, options, began);
+  switch (config.model_type) {
+    case "llava":
+      return startComposition(await llavaComposition(config, folder), folder, options, began);
+    case "blip-2":
+      return start(await blip2Assembly(config, folder, options, began), options);
+    case "text": {
+      const language = buildLanguage(config.text);
+      bindWeights(language, await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
+      return startLanguageModel(language, folder, options, began);
+    }
+    default:
+      return config satisfies never;
   }
-  const language = buildLanguage(config.text);
-  bindWeights(language, await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
-  return startLanguageModel(language, folder, options, began);
 }
 
 export async function readConfig(folder: string): Promise<ModelConfig> {
@@ -56,17 +68,4 @@ async function llavaComposition(config: LlavaConfig, folder: string): Promise<Co
   }
   const prompt = (await loadPromptTemplate(folder)) ?? llavaHf;
   return compose({ ...parts, prompt, tokenizer, processor: await folderProcessor(folder), placeholder });
-}
-
-export function buildLanguage({ model_type, config }: TextPart): LanguageModel {
-  switch (model_type) {
-    case "llama":
-      return llama(config);
-    case "mistral":
-      return mistral(config);
-    case "qwen2":
-      return qwen2(config);
-    default:
-      return model_type satisfies never;
-  }
 }

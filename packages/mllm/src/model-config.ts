@@ -1,11 +1,13 @@
 /** `config.json` of a published folder: which architecture it is, and what its parts are built from. */
 import { type ActivationName, activationNames, ConfigError, parseConfig } from "@waggle/nn";
 import { z } from "zod";
+import { type Blip2Config, readBlip2Config } from "./blip2-config.ts";
 
 /** The language models that may stand alone, or under a picture. */
 const textModels = {
   llama: "LlamaForCausalLM",
   mistral: "MistralForCausalLM",
+  opt: "OPTForCausalLM",
   qwen2: "Qwen2ForCausalLM",
 } as const;
 
@@ -35,7 +37,7 @@ export interface TextModelConfig {
   readonly text: TextPart;
 }
 
-export type ModelConfig = LlavaConfig | TextModelConfig;
+export type ModelConfig = LlavaConfig | Blip2Config | TextModelConfig;
 
 /** What LlavaConfig of transformers assumes where there is no vision_config: CLIP ViT-L/14 at 336 pixels. */
 const visionDefaults = {
@@ -51,6 +53,7 @@ const visionDefaults = {
 
 const supported = [
   `llava (LlavaForConditionalGeneration with a CLIP vision encoder)`,
+  "blip-2 (Blip2ForConditionalGeneration with OPT)",
   ...Object.entries(textModels).map(([type, name]) => `${type} (${name})`),
 ];
 
@@ -82,6 +85,7 @@ export function readModelConfig(json: unknown, file: string): ModelConfig {
     ]);
   const classes = architectures ?? [];
   if (model_type === "llava" && classes.every((name) => name === "LlavaForConditionalGeneration")) return readLlava(json, file);
+  if (model_type === "blip-2" && classes.every((name) => name === "Blip2ForConditionalGeneration")) return readBlip2Config(json, file);
   if (isTextModel(model_type) && classes.every((name) => name === textModels[model_type])) {
     return { model_type: "text", text: { model_type, config: parseConfig(file, part, json) } };
   }

@@ -99,7 +99,7 @@ export class MultimodalModel implements Disposable {
       for (const input of inputs) placed.push(await this.#look(input, signal));
       const encodeMs = performance.now() - began;
       const whole = encoder.segments(ids, placed);
-      const segments = dialect?.fit?.(whole, options) ?? whole;
+      const segments = dialect?.fit?.(whole, options, !isText) ?? whole;
       const tokens = engine.generate({
         prompt: segments,
         detokenizer,

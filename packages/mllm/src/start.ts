@@ -64,25 +64,42 @@ export async function startComposition(
   const folder = await folderOf(id, options);
   composition.bind(await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
   const tokenizer = composition.tokenizer ?? (await loadTokenizer(folder));
-  const { placeholder, tokensPerImage, modules } = composition;
+  const { placeholder } = composition;
   const tokenId = tokenizer.tokenId(placeholder);
   if (tokenId === undefined) {
     throw new ConfigError("compose", [
       { field: "placeholder", message: `the tokenizer has no token ${placeholder}; name the one that stands for a picture.` },
     ]);
   }
-  const processor = composition.processor ?? (await folderProcessor(folder));
-  checkPictureSize(processor, modules.vision_tower.image_size);
-  const assembly: Assembly = {
-    language: modules.language_model,
-    decoder: composition.decoderGraph(),
-    sight: { graph: composition.visionGraph(), processor, placeholder, tokenId, tokensPerImage },
+  const assembly = assemblyOf(composition, {
     tokenizer,
+    processor: composition.processor ?? (await folderProcessor(folder)),
     template: options.prompt ?? composition.prompt,
+    tokenId,
     defaults: await generationDefaults(folder, tokenizer),
     began,
-  };
+  });
   return start(assembly, options);
+}
+
+/** What a preset brings beside the parts and their weights. */
+export interface Preset extends Pick<Assembly, "tokenizer" | "detokenizer" | "template" | "defaults" | "began"> {
+  readonly processor: ImageProcessor;
+  /** What stands at a picture's positions among the ids. */
+  readonly tokenId: number;
+  readonly dialect?: Dialect | undefined;
+}
+
+/** A composition that has its weights, ready to start. */
+export function assemblyOf(composition: Composition, { processor, tokenId, dialect, ...rest }: Preset): Assembly {
+  const { placeholder, tokensPerImage, modules } = composition;
+  checkPictureSize(processor, modules.vision_tower.image_size);
+  return {
+    language: modules.language_model,
+    decoder: composition.decoderGraph(),
+    sight: { graph: composition.visionGraph(), processor, placeholder, tokenId, tokensPerImage, dialect },
+    ...rest,
+  };
 }
 
 /** Loads a language model that stands alone. */
@@ -154,7 +171,7 @@ function convertOnly(onProgress: RuntimeProgress): CheckpointProgress {
   return ({ phase, ...rest }) => phase !== "cached" && onProgress({ phase, ...rest });
 }
 
-export function checkPictureSize(processor: ImageProcessor, { height, width }: Size): void {
+function checkPictureSize(processor: ImageProcessor, { height, width }: Size): void {
   const { output } = processor;
   if (output === null || (output.height === height && output.width === width)) return;
   const message = `pictures come out at ${output.width}×${output.height}, but the vision encoder takes ${width}×${height} (image_size of its config).`;

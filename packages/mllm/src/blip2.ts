@@ -1,0 +1,75 @@
+/**
+ * BLIP-2 over OPT, as on the Hugging Face hub: EVA vision encoder → Q-Former → `language_projection` → OPT.
+ *
+ *     vision_model.*                            vision_tower.*             (`qkv.bias` split: @waggle/vision)
+ *     query_tokens · qformer.* · language_projection.*   multi_modal_projector.*
+ *     language_model.*                          language_model.*
+ *
+ *     ids    num_query_tokens × <image>, then `</s>` (the tokenizer puts it), then the prompt
+ *
+ * reference  transformers `Blip2ForConditionalGeneration`, `Blip2Processor`
+ */
+import { openCheckpoint } from "@waggle/checkpoint";
+import type { StateDict } from "@waggle/nn";
+import { blip2QFormerKey, qFormer } from "@waggle/projectors";
+import { blip2, IMAGE_PLACEHOLDER, loadTokenizer, PromptError, type Tokenizer } from "@waggle/text";
+import { blip2VisionKey, eva, splitQkvBias } from "@waggle/vision";
+import { folderProcessor, generationDefaults } from "./assets.ts";
+import { bindWeights } from "./bind.ts";
+import type { Blip2Config } from "./blip2-config.ts";
+import { buildLanguage } from "./build-language.ts";
+import { type Composition, compose } from "./compose.ts";
+import { type Dialect, strippedAnswer } from "./dialect.ts";
+import type { LoadOptions } from "./load-options.ts";
+import { type Assembly, assemblyOf } from "./start.ts";
+
+export async function blip2Assembly(config: Blip2Config, folder: string, options: LoadOptions, began: number): Promise<Assembly> {
+  const composition = blip2Composition(config);
+  bindBlip2(composition, await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
+  const tokenizer = await loadTokenizer(folder);
+  const tokenId = config.image_token_id ?? -1; // where there is none, no rule may look at it: it is no token's id
+  return assemblyOf(composition, {
+    tokenizer,
+    processor: await folderProcessor(folder),
+    template: options.prompt ?? composition.prompt,
+    tokenId,
+    dialect: blip2Dialect(tokenizer, tokenId),
+    defaults: await generationDefaults(folder, tokenizer),
+    began,
+  });
+}
+
+/** The parts, without weights. */
+export function blip2Composition({ vision, qformer, text }: Blip2Config): Composition {
+  return compose({ vision: eva(vision), projector: qFormer(qformer), language: buildLanguage(text), prompt: blip2 });
+}
+
+export function bindBlip2(composition: Composition, { source, tensors }: StateDict): void {
+  bindWeights(composition.modules, { source, tensors: splitQkvBias(tensors) }, blip2Key);
+}
+
+/** The composition's spelling of a key in a Hugging Face file. */
+export function blip2Key(key: string): string {
+  const vision = blip2VisionKey(key);
+  if (vision !== null) return `vision_tower.${vision}`;
+  const projector = blip2QFormerKey(key);
+  return projector === null ? key : `multi_modal_projector.${projector}`;
+}
+
+/** One picture, in front of the text; a prompt text may name its place, or leave it out as transformers' processor does. */
+function blip2Dialect(tokenizer: Tokenizer, tokenId: number): Dialect {
+  return {
+    promptIds(text, imageTokens) {
+      const [rows, ...more] = imageTokens;
+      const placeholders = text.split(IMAGE_PLACEHOLDER).length - 1;
+      if (rows === undefined || more.length > 0 || placeholders > 1 || text.indexOf(IMAGE_PLACEHOLDER) > 0) {
+        const message = "BLIP-2 looks at one picture, which stands in front of the text";
+        const facts = { placeholders, pictures: imageTokens.length };
+        throw new PromptError("images", `${message}; got ${facts.pictures} pictures and ${placeholders} placeholders in the text.`, facts);
+      }
+      const said = placeholders === 1 ? text.slice(IMAGE_PLACEHOLDER.length) : text;
+      return [...new Array<number>(rows).fill(tokenId), ...tokenizer.encode(said)];
+    },
+    answer: () => strippedAnswer(),
+  };
+}

@@ -1,0 +1,122 @@
+/**
+ * MiniGPT-4: EVA vision encoder → ln_vision → Q-Former → llama_proj → Vicuna; and its variant for Llama 2, which has no
+ * Q-Former: four neighbouring patches become one token. Its prompts are cut at the pictures and tokenized piece by piece.
+ *
+ * reference  Vision-CAIR/MiniGPT-4 `MiniGPT4.from_config`, `Chat.answer`
+ */
+import { join } from "node:path";
+import { readJson } from "@waggle/checkpoint";
+import { type GenerationOptions, OptionsError, type PromptSegment } from "@waggle/generation";
+import { exactProcessor } from "@waggle/image";
+import { ConfigError } from "@waggle/nn";
+import { groupedLinear, qFormer } from "@waggle/projectors";
+import { IMAGE_PLACEHOLDER, loadTokenizer, miniGpt4, miniGpt4Llama2, splitPromptIds, type Tokenizer } from "@waggle/text";
+import { eva } from "@waggle/vision";
+import { generationDefaults } from "./assets.ts";
+import { bindWeights } from "./bind.ts";
+import { buildLanguage } from "./build-language.ts";
+import { type Composition, compose } from "./compose.ts";
+import { type Dialect, strippedAnswer } from "./dialect.ts";
+import type { LoadOptions } from "./load-options.ts";
+import { type MiniGpt4Folder, openMiniGpt4 } from "./minigpt4-folder.ts";
+import { readMiniGpt4State } from "./minigpt4-state.ts";
+import { readModelConfig } from "./model-config.ts";
+import { type Assembly, assemblyOf } from "./start.ts";
+
+/** No token has it: rules never see the prompt. */
+const PICTURE = -1;
+
+/** Of the authors' chat, where the call says nothing else. They draw at random (do_sample: true); here that is asked for, as everywhere. */
+const chatDefaults: GenerationOptions = { max_new_tokens: 300, repetition_penalty: 1.05, top_p: 0.9 };
+const chatLength = 2000;
+
+export async function miniGpt4Assembly(folder: string, options: LoadOptions, began: number): Promise<Assembly> {
+  const files = await openMiniGpt4(folder);
+  const composition = await miniGpt4Composition(folder, files, options);
+  const tokenizer = await loadTokenizer(files.llm);
+  return assemblyOf(composition, {
+    tokenizer,
+    detokenizer: withoutPadding(tokenizer),
+    processor: exactProcessor({ size: files.dims.image_size }),
+    template: options.prompt ?? composition.prompt,
+    tokenId: PICTURE,
+    dialect: miniGpt4Dialect(tokenizer, composition.prompt === vicunaChat),
+    defaults: await generationDefaults(files.llm, tokenizer),
+    began,
+  });
+}
+
+/** Answers end at token sequences, not at a text: `####` does not end one. */
+const vicunaChat = { ...miniGpt4, stop: [] };
+
+/** The parts with their weights. */
+export async function miniGpt4Composition(folder: string, files: MiniGpt4Folder, { signal }: LoadOptions): Promise<Composition> {
+  const { state, spelling, grouped, trained_image_size } = await readMiniGpt4State(files, folder, signal ? { signal } : {});
+  const { vision, image_size, qformer } = files.dims;
+  const configFile = join(files.llm, "config.json");
+  const llm = readModelConfig(await readJson(configFile), configFile);
+  if (llm.model_type !== "text") {
+    throw new ConfigError(configFile, [{ field: "model_type", message: `expected a language model alone, got ${llm.model_type}.` }]);
+  }
+  const composition = compose({
+    vision: eva({ ...vision, image_size: trained_image_size, ln_vision_eps: 1e-5 }, { image_size, classToken: grouped ? "drop" : "keep" }),
+    projector: grouped ? groupedLinear({ group: 4 }) : qFormer(qformer),
+    language: buildLanguage(llm.text),
+    prompt: grouped ? miniGpt4Llama2 : vicunaChat,
+  });
+  bindWeights(composition.modules, state, spelling);
+  return composition;
+}
+
+function miniGpt4Dialect(tokenizer: Tokenizer, hashesEnd: boolean): Dialect {
+  return {
+    promptIds: (text, imageTokens, rendered) =>
+      splitPromptIds(tokenizer, rendered ? text : text.replaceAll("<ImageHere>", IMAGE_PLACEHOLDER), {
+        imageTokens,
+        imageTokenId: PICTURE,
+      }),
+    visiblePrompt: [],
+    conversation: { ...chatDefaults, ...(hashesEnd && { stop_words_ids: hashes(tokenizer) }) },
+    fit: (prompt, { max_new_tokens, max_length }, rendered) =>
+      rendered && max_new_tokens !== null ? lastOf(prompt, max_length ?? chatLength, max_new_tokens) : prompt,
+    answer: (rendered) => strippedAnswer(rendered ? { until: "###", after: "Assistant:" } : { after: "[/INST]" }),
+  };
+}
+
+/** `###` as it is tokenized behind a space, and behind anything else: [835] and [2277, 29937] in Llama's vocabulary. */
+function hashes(tokenizer: Tokenizer): number[][] {
+  const ids = (text: string): number[] => tokenizer.encode(text, { addSpecialTokens: false });
+  return [ids("###"), ids(".###").slice(ids(".").length)];
+}
+
+/** The authors' chat forgets what is oldest: prompt and answer have `length` positions together. */
+function lastOf(prompt: readonly PromptSegment[], length: number, answer: number): readonly PromptSegment[] {
+  const sizes = prompt.map((segment) => ("rows" in segment ? segment.rows : segment.length));
+  const size = sizes.reduce((sum, each) => sum + each, 0);
+  let surplus = size + answer - length;
+  if (surplus >= size) throw new OptionsError([`max_length: ${length} leaves no room for a prompt beside max_new_tokens: ${answer}`]);
+  return prompt.flatMap((segment, i) => {
+    const cut = Math.min(Math.max(0, surplus), sizes[i] ?? 0);
+    surplus -= cut;
+    if (cut === 0) return [segment];
+    if (!("rows" in segment)) return [segment.slice(cut)];
+    const { firstRow, rows, identity } = segment;
+    return [{ ...segment, firstRow: firstRow + cut, rows: rows - cut, identity: `${identity} from ${cut}` }];
+  });
+}
+
+/** The authors make `$$`, an ordinary piece, the padding token: it is no part of a text. */
+function withoutPadding(tokenizer: Tokenizer): Pick<Tokenizer, "decode" | "stream"> {
+  const padding = tokenizer.tokenId("$$");
+  return {
+    decode: (ids, options) =>
+      tokenizer.decode(
+        Array.from(ids).filter((id) => id !== padding),
+        options,
+      ),
+    stream(options) {
+      const stream = tokenizer.stream(options);
+      return { push: (id) => (id === padding ? "" : stream.push(id)), end: () => stream.end() };
+    },
+  };
+}
