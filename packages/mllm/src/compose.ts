@@ -1,7 +1,7 @@
 import { dimMul, type GraphDefinition, input, ops, shapeOf, symbol } from "@waggle/graph";
 import type { ImageProcessor } from "@waggle/image";
 import { decoderGraph, type LanguageModel } from "@waggle/language";
-import { ConfigError, type ConfigProblem, checkOptions, Module, type StateDict } from "@waggle/nn";
+import { ConfigError, type ConfigProblem, checkOptions, Module, normal, Parameter, type StateDict } from "@waggle/nn";
 import type { Projector, ProjectorFactory } from "@waggle/projectors";
 import type { PromptTemplate, Tokenizer } from "@waggle/text";
 import type { VisionEncoder } from "@waggle/vision";
@@ -10,6 +10,7 @@ import { publishedKey } from "./checkpoint-keys.ts";
 import type { LoadOptions } from "./load-options.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
 import { startComposition } from "./start.ts";
+import { checkTiles, type TileMerge } from "./tile-merge.ts";
 
 /** What a width must be beside `Known`: the same, where both are known to the compiler. */
 type SameWidth<Known extends number, Given extends number> = number extends Known ? Given : number extends Given ? Given : Known;
@@ -28,6 +29,8 @@ export interface Parts<C extends number, D extends number, PC extends number, PD
   readonly processor?: ImageProcessor;
   /** What stands for a picture in a prompt. Default `<image>`. */
   readonly placeholder?: string;
+  /** For a processor that cuts pictures into tiles: how their tokens become one sequence. */
+  readonly tiles?: TileMerge;
 }
 
 /**
@@ -37,7 +40,7 @@ export interface Parts<C extends number, D extends number, PC extends number, PD
 export function compose<C extends number, D extends number, PC extends number = number, PD extends number = number>(
   parts: Parts<C, D, PC, PD>,
 ): Composition {
-  checkOptions("compose", parts, ["vision", "projector", "language", "prompt", "tokenizer", "processor", "placeholder"]);
+  checkOptions("compose", parts, ["vision", "projector", "language", "prompt", "tokenizer", "processor", "placeholder", "tiles"]);
   const { vision, projector, language, ...rest } = parts;
   const built = typeof projector === "function" ? projector(vision.hidden_size, language.hidden_size, vision.grid) : projector;
   const problems: ConfigProblem[] = [];
@@ -54,7 +57,8 @@ export function compose<C extends number, D extends number, PC extends number = 
     });
   }
   if (problems.length > 0) throw new ConfigError("compose", problems);
-  return new Composition(new MultimodalModules(vision, built, language), rest);
+  if (rest.tiles) checkTiles("compose", vision.grid, vision.patches, built.tokenCount(vision.patches));
+  return new Composition(new MultimodalModules(vision, built, language, rest.tiles?.newline), rest);
 }
 
 /** The parts under the names that a llava-hf checkpoint gives them. */
@@ -62,12 +66,15 @@ export class MultimodalModules extends Module {
   readonly vision_tower: VisionEncoder;
   readonly multi_modal_projector: Projector;
   readonly language_model: LanguageModel;
+  /** [D], where pictures are cut into tiles whose rows of tokens end with it. */
+  readonly image_newline: Parameter | null;
 
-  constructor(vision_tower: VisionEncoder, multi_modal_projector: Projector, language_model: LanguageModel) {
+  constructor(vision_tower: VisionEncoder, multi_modal_projector: Projector, language_model: LanguageModel, newline = false) {
     super();
     this.vision_tower = vision_tower;
     this.multi_modal_projector = multi_modal_projector;
     this.language_model = language_model;
+    this.image_newline = newline ? new Parameter([language_model.hidden_size], { init: normal(language_model.hidden_size ** -0.5) }) : null;
   }
 }
 
@@ -78,6 +85,7 @@ export class Composition {
   readonly tokenizer: Tokenizer | undefined;
   readonly processor: ImageProcessor | undefined;
   readonly placeholder: string;
+  readonly tiles: TileMerge | null;
 
   constructor(
     modules: MultimodalModules,
@@ -86,27 +94,37 @@ export class Composition {
       tokenizer,
       processor,
       placeholder = "<image>",
-    }: Pick<Parts<number, number, number, number>, "prompt" | "tokenizer" | "processor" | "placeholder">,
+      tiles,
+    }: Pick<Parts<number, number, number, number>, "prompt" | "tokenizer" | "processor" | "placeholder" | "tiles">,
   ) {
     this.modules = modules;
     this.prompt = prompt;
     this.tokenizer = tokenizer;
     this.processor = processor;
     this.placeholder = placeholder;
+    this.tiles = tiles ?? null;
   }
 
+  /** Visual tokens of a picture, or of each of its tiles. */
   get tokensPerImage(): number {
     return this.modules.multi_modal_projector.tokenCount(this.modules.vision_tower.patches);
   }
 
-  /** pixel_values [B, 3, H, W] → features [B·T, D] */
+  /**
+   * pixel_values [B, 3, H, W] → features [B·T, D]; with tiles, of which B belong to one picture, and token_rows [F] as
+   * `tiles` gives them → features [F, D].
+   */
   visionGraph(): GraphDefinition {
-    const { vision_tower, multi_modal_projector } = this.modules;
+    const { vision_tower, multi_modal_projector, image_newline } = this.modules;
     const { height, width } = vision_tower.image_size;
     const pixel_values = input("pixel_values", "float32", [symbol("B"), 3, height, width]);
     const tokens = multi_modal_projector.forward(vision_tower.forward(pixel_values)); // [B, T, D]
     const [B, T, D] = shapeOf(tokens, "B T D");
-    return { name: "vision", inputs: { pixel_values }, outputs: { features: ops.reshape(tokens, [dimMul(B, T), D]) } };
+    const flat = ops.reshape(tokens, [dimMul(B, T), D]);
+    if (!this.tiles) return { name: "vision", inputs: { pixel_values }, outputs: { features: flat } };
+    const token_rows = input("token_rows", "int64", [symbol("F")]);
+    const table = image_newline ? ops.concat([flat, ops.reshape(image_newline, [1, D])], 0) : flat; // row −1 is the newline
+    return { name: "vision", inputs: { pixel_values, token_rows }, outputs: { features: ops.gather(table, token_rows, 0) } };
   }
 
   /** The decoder protocol of @waggle/language. */

@@ -90,7 +90,7 @@ export class MultimodalModel implements Disposable {
     }
     const { text, stop } = isText ? { text: prompt, stop: [] } : encoder.render(prompt);
     const inputs = isText ? (images ?? []) : imagesOf(prompt);
-    const ids = encoder.ids(text, inputs.length, !isText); // before any picture is opened: a wrong number of them is known now
+    encoder.ids(text, new Array<number>(inputs.length).fill(1), !isText); // a wrong number of pictures is known before one is opened
     const placed: PlacedPicture[] = [];
     const release = () => {
       for (const picture of placed) picture.release();
@@ -98,6 +98,11 @@ export class MultimodalModel implements Disposable {
     try {
       for (const input of inputs) placed.push(await this.#look(input, signal));
       const encodeMs = performance.now() - began;
+      const ids = encoder.ids(
+        text,
+        placed.map(({ rows }) => rows),
+        !isText,
+      );
       const whole = encoder.segments(ids, placed);
       const segments = dialect?.fit?.(whole, options, !isText) ?? whole;
       const tokens = engine.generate({

@@ -13,7 +13,7 @@ const grey = (value: number) => picture(2, 1, new Uint8Array(6).fill(value));
 async function store() {
   const encoded: number[] = [];
   const features = await PictureFeatures.create(runtime, {
-    tokens: 3,
+    tokens: () => 3,
     width: 2,
     encode: async ({ data }, into, firstRow) => {
       const value = data[0] ?? 0;
@@ -57,10 +57,33 @@ describe("pictures", () => {
     expect(encoded).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 3]);
   });
 
+  test("of different sizes lie beside each other; a larger one takes the place of several smaller", async () => {
+    const features = await PictureFeatures.create(runtime, {
+      tokens: ({ data }) => data[0] ?? 0,
+      width: 2,
+      encode: async ({ data }, into, firstRow) => {
+        const rows = data[0] ?? 0;
+        await into.write(new Tensor("float32", new Float32Array(2 * rows).fill(rows), [rows, 2]), { axis: 0, offset: [firstRow] });
+      },
+    });
+    const held = async ({ firstRow, rows }: { firstRow: number; rows: number }) =>
+      Array.from((await features.resident.read(firstRow, rows)).data as Float32Array).every((value) => value === rows);
+    const placed: Awaited<ReturnType<typeof features.place>>[] = [];
+    for (const size of [5, 1, 4, 2, 3, 6, 7, 8, 9]) placed.push(await features.place(grey(size)));
+    for (const one of placed) expect(await held(one)).toBe(true);
+    const ends = placed.map(({ firstRow, rows }) => [firstRow, firstRow + rows] as const).sort(([a], [b]) => a - b);
+    for (const [i, [, end]] of ends.entries()) expect(end).toBeLessThanOrEqual(ends[i + 1]?.[0] ?? end);
+    for (const one of placed) if (one.rows < 7) one.release();
+    const later: Awaited<ReturnType<typeof features.place>>[] = [];
+    for (const size of [10, 11, 12, 13, 14]) later.push(await features.place(grey(size)));
+    for (const one of [...placed.filter(({ rows }) => rows >= 7), ...later]) expect(await held(one)).toBe(true);
+    expect(features.resident.shape[0]).toBeLessThan(2 * 8 * 14);
+  });
+
   test("that failed are tried again, and do not stop the next", async () => {
     const tried: number[] = [];
     const features = await PictureFeatures.create(runtime, {
-      tokens: 1,
+      tokens: () => 1,
       width: 1,
       encode: async ({ data }) => {
         tried.push(data[0] ?? 0);

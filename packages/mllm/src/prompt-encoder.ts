@@ -10,7 +10,6 @@ export interface VisualPrompt {
   /** What stands for a picture in the prompt's text, `<image>`; a token of the vocabulary, unless there is a dialect. */
   readonly placeholder: string;
   readonly tokenId: number;
-  readonly tokensPerImage: number;
   /** How prompts become ids where transformers does it otherwise. */
   readonly dialect?: Dialect | undefined;
 }
@@ -39,17 +38,17 @@ export class PromptEncoder {
   }
 
   /**
-   * The ids of a prompt in which every placeholder has become as many tokens as a picture has. A prompt text gets the
-   * tokenizer's special tokens; a rendered one only if its template has not written them.
+   * The ids of a prompt in which placeholder i has become `imageTokens[i]` tokens. A prompt text gets the tokenizer's
+   * special tokens; a rendered one only if its template has not written them.
    */
-  ids(text: string, pictures: number, isRendered: boolean): readonly number[] {
+  ids(text: string, imageTokens: readonly number[], isRendered: boolean): readonly number[] {
     const addSpecialTokens = !(isRendered && this.#beginsWithBos(text));
     if (this.#visual) {
-      const { placeholder, tokensPerImage, dialect } = this.#visual;
-      const imageTokens = Array.from({ length: pictures }, () => tokensPerImage);
+      const { placeholder, dialect } = this.#visual;
       if (dialect) return dialect.promptIds(text, imageTokens, isRendered);
       return expandedPromptIds(this.#tokenizer, text, { imageTokens, placeholder, addSpecialTokens });
     }
+    const pictures = imageTokens.length;
     if (pictures === 0) return this.#tokenizer.encode(text, { addSpecialTokens });
     throw new PromptError("images", `the model takes text only, but ${pictures} pictures came with the prompt.`, {
       placeholders: 0,
@@ -61,8 +60,8 @@ export class PromptEncoder {
   segments(ids: readonly number[], pictures: readonly PlacedPicture[]): PromptSegment[] {
     const segments: PromptSegment[] = [];
     let at = 0;
-    for (const { identity, firstRow } of pictures) {
-      const { tokenId = -1, tokensPerImage: rows = 0 } = this.#visual ?? {};
+    for (const { identity, firstRow, rows } of pictures) {
+      const { tokenId = -1 } = this.#visual ?? {};
       const next = ids.indexOf(tokenId, at);
       segments.push(ids.slice(at, next), { tokenId, firstRow, rows, identity });
       at = next + rows;

@@ -15,6 +15,7 @@ import { type LoadOptions, loadOptionNames } from "./load-options.ts";
 import { MultimodalModel } from "./multimodal-model.ts";
 import { type Encode, PictureFeatures } from "./picture-features.ts";
 import { PromptEncoder } from "./prompt-encoder.ts";
+import type { TileMerge } from "./tile-merge.ts";
 
 /** The part of a model that sees. */
 export interface Sight {
@@ -22,7 +23,9 @@ export interface Sight {
   readonly processor: ImageProcessor;
   readonly placeholder: string;
   readonly tokenId: number;
+  /** Of a picture, or of one of its tiles. */
   readonly tokensPerImage: number;
+  readonly tiles: TileMerge | null;
   readonly dialect?: Dialect | undefined;
 }
 
@@ -92,12 +95,20 @@ export interface Preset extends Pick<Assembly, "tokenizer" | "detokenizer" | "te
 
 /** A composition that has its weights, ready to start. */
 export function assemblyOf(composition: Composition, { processor, tokenId, dialect, ...rest }: Preset): Assembly {
-  const { placeholder, tokensPerImage, modules } = composition;
+  const { placeholder, tiles, modules } = composition;
   checkPictureSize(processor, modules.vision_tower.image_size);
   return {
     language: modules.language_model,
     decoder: composition.decoderGraph(),
-    sight: { graph: composition.visionGraph(), processor, placeholder, tokenId, tokensPerImage, dialect },
+    sight: {
+      graph: composition.visionGraph(),
+      processor,
+      placeholder,
+      tokenId,
+      tokensPerImage: composition.tokensPerImage,
+      tiles,
+      dialect,
+    },
     ...rest,
   };
 }
@@ -142,13 +153,22 @@ export async function start(assembly: Assembly, options: LoadOptions): Promise<M
   }
 }
 
-function openEyes(runtime: Runtime, vision: Session, { processor, tokensPerImage }: Sight, width: number): Promise<PictureFeatures> {
+function openEyes(runtime: Runtime, vision: Session, { processor, tokensPerImage, tiles }: Sight, width: number): Promise<PictureFeatures> {
   const encode: Encode = async (picture, features, firstRow, signal) => {
     const { pixel_values, shape } = await processor.process([picture], signal ? { signal } : {});
     const write = [{ output: "features", into: features, axis: 0, offset: [firstRow] }];
-    await vision.run({ pixel_values: new Tensor("float32", pixel_values, shape) }, { write, ...(signal && { signal }) });
+    const feeds = {
+      pixel_values: new Tensor("float32", pixel_values, shape),
+      ...(tiles && { token_rows: int64(tiles.tokenRows(picture)) }),
+    };
+    await vision.run(feeds, { write, ...(signal && { signal }) });
   };
-  return PictureFeatures.create(runtime, { tokens: tokensPerImage, width, encode });
+  const tokens = (picture: Size): number => tiles?.tokenRows(picture).length ?? tokensPerImage;
+  return PictureFeatures.create(runtime, { tokens, width, encode });
+}
+
+function int64(values: readonly number[]): Tensor {
+  return new Tensor("int64", BigInt64Array.from(values, BigInt), [values.length]);
 }
 
 /** Float32 weights are mapped where they lie; others are converted once, into the cache on disk. */
