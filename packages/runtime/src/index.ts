@@ -11,7 +11,7 @@ export {
 } from "./placement.ts";
 export type { OnProgress, Progress } from "./progress.ts";
 export type { OperatorProfile, TensorType } from "./protocol.ts";
-export type { BlockPosition, Resident, ResidentView } from "./resident.ts";
+export type { BlockPosition, CopyOptions, Resident, ResidentView } from "./resident.ts";
 export { type CompileOptions, type Device, Runtime, type RuntimeOptions } from "./runtime.ts";
 export { RuntimeError, type RuntimeErrorCode } from "./runtime-error.ts";
 export type { OutputWrite, RunOptions, RunResult, Session, ValueInfo } from "./session.ts";

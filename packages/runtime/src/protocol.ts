@@ -77,7 +77,12 @@ export interface Requests {
   read(request: RowsOf): Promise<PlainTensor>;
   write(request: PlainWrite & { readonly tensor: PlainTensor }): Promise<null>;
   /** Row `i` of `into` becomes row `rows[i]` of `from`. */
-  copy(request: { readonly from: number; readonly into: number; readonly rows: readonly number[] }): Promise<null>;
+  copy(request: {
+    readonly from: number;
+    readonly into: number;
+    readonly rows: readonly number[];
+    readonly part: { readonly axis: number; readonly start: number; readonly count: number } | null;
+  }): Promise<null>;
   release(request: { readonly sessions: readonly number[]; readonly residents: readonly number[] }): Promise<null>;
   close(): Promise<null>;
 }

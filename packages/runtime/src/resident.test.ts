@@ -194,6 +194,44 @@ test("a cache grows, and its rows change places", async () => {
   `);
 });
 
+test("a part of each row is copied, along any axis but the first", async () => {
+  for (const [axis, start, count] of [
+    [3, 2, 5],
+    [2, 1, 2],
+    [1, 0, 1],
+    [3, 0, 8],
+    [2, 2, 0],
+  ] as const) {
+    const tensor = iota([4, 2, 3, 8]);
+    for (const rows of [
+      [0, 3, 2, 0],
+      [1, 0, 3],
+      [2, 2, 0, 1],
+    ]) {
+      using resident = await runtime.allocate("float32", [4, 2, 3, 8]);
+      await resident.write(tensor, { axis: 1, offset: [0, 0, 0, 0] });
+      await resident.copyInto(resident, { rows, part: { axis, start, count } });
+      const moved = (index: readonly number[]) => (index[axis] ?? 0) >= start && (index[axis] ?? 0) < start + count;
+      const from = (index: readonly number[]) => (moved(index) ? [rows[index[0] ?? 0] ?? index[0] ?? 0, ...index.slice(1)] : index);
+      expect(await values(resident)).toEqual(expected(resident.shape, (index) => at(tensor, from(index))));
+    }
+  }
+  using keys = await runtime.allocate("float32", [2, 3, 8]);
+  using larger = await runtime.allocate("float32", [1, 3, 9]);
+  await keys.write(iota([2, 3, 8]), { axis: 1, offset: [0, 0] });
+  await keys.copyInto(larger, { rows: [1], part: { axis: 2, start: 7, count: 1 } });
+  expect(await values(larger)).toEqual(expected(larger.shape, ([, h = 0, p]) => (p === 7 ? 32 + 8 * h : 0)));
+  await expect(keys.copyInto(keys, { part: { axis: 2, start: 7, count: 2 } })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: copy of resident float32 [2, 3, 8] into resident float32 [2, 3, 8]: part: 2 positions from 7 on are not among the 8 of axis 2.]`,
+  );
+  await expect(keys.copyInto(keys, { part: { axis: 0, start: 0, count: 1 } })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: copy of resident float32 [2, 3, 8] into resident float32 [2, 3, 8]: part: axis must be 1 … 2, got 0.]`,
+  );
+  await expect(keys.copyInto(larger, { rows: [0], part: { axis: 1, start: 0, count: 1 } })).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[RuntimeError: copy of resident float32 [2, 3, 8] into resident float32 [1, 3, 9]: part: axis 2 has 8 entries, the target has 9.]`,
+  );
+});
+
 test("rows that do not exist, types that do not exist, and what is disposed or another runtime's", async () => {
   const resident = await runtime.allocate("float32", [2, 2]);
   expect(() => resident.view(1, 2)).toThrowErrorMatchingInlineSnapshot(

@@ -17,6 +17,13 @@ export interface BlockPosition {
   readonly rows?: number | readonly number[];
 }
 
+export interface CopyOptions {
+  /** Row `i` of the target becomes row `rows[i]` of the source. Default: all rows, in order. */
+  readonly rows?: readonly number[];
+  /** Copies `count` positions from `start` on along an axis beyond the first, and leaves the others of each row as they are. */
+  readonly part?: { readonly axis: number; readonly start: number; readonly count: number };
+}
+
 /** Some rows of a resident tensor, along axis 0. Nothing is copied. */
 export interface ResidentView {
   readonly resident: Resident;
@@ -32,11 +39,10 @@ export interface Resident extends Disposable {
   readonly shape: readonly number[];
   view(firstRow: number, rows: number): ResidentView;
   /**
-   * Row `i` of `target` becomes row `rows[i]` of this tensor; by default all rows, in order. `target` may be this
-   * tensor (rows change places). Beyond axis 0 it may be larger: what this tensor has not is left as it was, so a
-   * KV cache grows by being copied into a larger one.
+   * `target` may be this tensor: rows change places, and a row that stays costs nothing. Beyond axis 0 it may be larger:
+   * what this tensor has not is left as it was, so a KV cache grows by being copied into a larger one.
    */
-  copyInto(target: Resident, options?: { readonly rows?: readonly number[] }): Promise<void>;
+  copyInto(target: Resident, options?: CopyOptions): Promise<void>;
   write(tensor: Tensor, position: BlockPosition): Promise<void>;
   /** A copy of all of it, or of some rows. */
   read(firstRow?: number, rows?: number): Promise<Tensor>;
@@ -69,13 +75,14 @@ export class ChannelResident implements Resident {
     return { resident: this, firstRow, rows, dtype: this.dtype, shape: [rows, ...this.shape.slice(1)] };
   }
 
-  async copyInto(target: Resident, options: { readonly rows?: readonly number[] } = {}): Promise<void> {
-    throwIfAny("options", "copyInto", unknownOptions(options, ["rows"]));
+  async copyInto(target: Resident, options: CopyOptions = {}): Promise<void> {
+    throwIfAny("options", "copyInto", unknownOptions(options, ["rows", "part"]));
     this.throwIfDisposed();
     const into = residentOf(target, this.channel, "copyInto: target");
     const rows = options.rows ?? Array.from({ length: this.shape[0] ?? 1 }, (_, row) => row);
-    checkCopy(this, into, rows);
-    await this.channel.call("copy", { from: this.id, into: into.id, rows });
+    const part = options.part ?? null;
+    checkCopy(this, into, rows, part);
+    await this.channel.call("copy", { from: this.id, into: into.id, rows, part });
   }
 
   async write(tensor: Tensor, position: BlockPosition): Promise<void> {
@@ -134,7 +141,7 @@ function residentOf(resident: Resident, channel: Channel, where: string): Channe
   return resident;
 }
 
-function checkCopy(source: ChannelResident, target: ChannelResident, rows: readonly number[]): void {
+function checkCopy(source: ChannelResident, target: ChannelResident, rows: readonly number[], part: CopyOptions["part"] | null): void {
   const problems: string[] = [];
   if (source.dtype !== target.dtype) problems.push("the element types differ.");
   if (source.shape.length !== target.shape.length) problems.push("the ranks differ.");
@@ -146,5 +153,23 @@ function checkCopy(source: ChannelResident, target: ChannelResident, rows: reado
   if (rows.length > to) problems.push(`${rows.length} rows, the target has only ${to}.`);
   const wrong = rows.filter((row) => !(Number.isInteger(row) && row >= 0 && row < from));
   if (wrong.length > 0) problems.push(`rows ${wrong.join(", ")} are not among the source's ${from}.`);
+  if (part) problems.push(...partProblems(source.shape, target.shape, part));
   throwIfAny("resident", `copy of ${source} into ${target}`, problems);
+}
+
+function partProblems(
+  source: readonly number[],
+  target: readonly number[],
+  { axis, start, count }: NonNullable<CopyOptions["part"]>,
+): readonly string[] {
+  const length = source[axis];
+  if (!Number.isInteger(axis) || axis < 1 || length === undefined) return [`part: axis must be 1 … ${source.length - 1}, got ${axis}.`];
+  const problems: string[] = [];
+  const whole = Number.isInteger(start) && Number.isInteger(count) && start >= 0 && count >= 0;
+  if (!whole || start + count > length)
+    problems.push(`part: ${count} positions from ${start} on are not among the ${length} of axis ${axis}.`);
+  source.forEach((dim, i) => {
+    if (i > 0 && i !== axis && dim !== target[i]) problems.push(`part: axis ${i} has ${dim} entries, the target has ${target[i]}.`);
+  });
+  return problems;
 }

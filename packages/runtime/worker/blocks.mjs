@@ -5,6 +5,7 @@
  * @import { PlainTensor, TensorData } from "../src/protocol.ts"
  * @typedef {{ target: PlainTensor, first: number, rows: number }} Place  rows of a tensor, along axis 0
  * @typedef {{ axis: number, offset: readonly number[], rows: readonly number[] | null }} Block
+ * @typedef {{ axis: number, start: number, count: number }} Part  `count` positions from `start` on, along an axis beyond the first
  */
 import { Failure } from "./failure.mjs";
 
@@ -71,15 +72,38 @@ export function writeBlock(source, { target, first }, { axis, offset, rows }) {
  * @param {PlainTensor} source
  * @param {PlainTensor} target
  * @param {readonly number[]} rows
+ * @param {Part | null} part  copies this much of each row only
  */
-export function copyRows(source, target, rows) {
+export function copyRows(source, target, rows, part) {
   const rowOf = (/** @type {PlainTensor} */ tensor) => sizeOf(tensor.dims.slice(1));
   const [fromRow, toRow] = [rowOf(source), rowOf(target)];
-  // Rows of one tensor among themselves: a row may be overwritten before it is read.
-  const data = source === target ? source.data.slice() : source.data;
+  const same = source === target;
+  const changed = (/** @type {number} */ i) => !same || rows[i] !== i;
+  // Rows of one tensor among themselves: one may be overwritten before it is read.
+  const data = same && rows.some((row, i) => changed(i) && changed(row) && row < rows.length) ? source.data.slice() : source.data;
   rows.forEach((row, i) => {
-    copyCorner({ data, dims: source.dims, at: row * fromRow }, { data: target.data, dims: target.dims, at: i * toRow }, 1);
+    if (!changed(i)) return;
+    const [from, to] = [
+      { data, dims: source.dims, at: row * fromRow },
+      { data: target.data, dims: target.dims, at: i * toRow },
+    ];
+    if (part) copyPart(from, to, part);
+    else copyCorner(from, to, 1);
   });
+}
+
+/**
+ * @param {Corner} source
+ * @param {Corner} target
+ * @param {Part} part
+ */
+function copyPart(source, target, { axis, start, count }) {
+  const inner = sizeOf(source.dims.slice(axis + 1));
+  const outer = sizeOf(source.dims.slice(1, axis));
+  const [from, to] = [(source.dims[axis] ?? 0) * inner, (target.dims[axis] ?? 0) * inner];
+  for (let o = 0; o < outer; o++) {
+    move(source.data, source.at + o * from + start * inner, target.data, target.at + o * to + start * inner, count * inner);
+  }
 }
 
 /**

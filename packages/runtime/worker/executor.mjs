@@ -104,8 +104,8 @@ export class Executor {
   }
 
   /** @param {Parameters<Requests["copy"]>[0]} request */
-  async copy({ from, into, rows }) {
-    copyRows(this.#resident(from), this.#resident(into), rows);
+  async copy({ from, into, rows, part }) {
+    copyRows(this.#resident(from), this.#resident(into), rows, part);
     return null;
   }
 
