@@ -221,6 +221,8 @@ describe("folders", () => {
     const tokens = variant((config) => Object.assign(config, { num_query_tokens: 9 }));
     await expect(load(tokens)).rejects.toMatchObject({ message: expect.stringContaining("module [1, 9, 48], file [1, 8, 48]") });
     const retrieval = variant((config) => Object.assign(config, { architectures: ["Blip2ForImageTextRetrieval"] }));
-    await expect(load(retrieval)).rejects.toMatchObject({ message: expect.stringContaining("Blip2ForImageTextRetrieval) is not supported") });
+    await expect(load(retrieval)).rejects.toMatchObject({
+      message: expect.stringContaining("Blip2ForImageTextRetrieval) is not supported"),
+    });
   });
 });

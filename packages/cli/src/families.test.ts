@@ -1,0 +1,55 @@
+/** `waggle generate` on the golden folders of model families that are not llava-hf. */
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const waggle = fileURLToPath(new URL("../bin/waggle.js", import.meta.url));
+const golden = fileURLToPath(new URL("../../../golden/", import.meta.url));
+const runsOf = (family: string) => JSON.parse(readFileSync(join(golden, family, "expected.json"), "utf8")).runs;
+
+let temporary: string;
+beforeAll(() => {
+  temporary = mkdtempSync(join(tmpdir(), "waggle-cli-"));
+});
+afterAll(() => rmSync(temporary, { recursive: true }));
+
+async function generate(family: string, pictures: readonly string[], args: readonly string[]): Promise<string> {
+  const images = pictures.flatMap((name) => ["--image", join(golden, family, name)]);
+  const env = { ...process.env, WAGGLE_CACHE: temporary, HF_HUB_OFFLINE: "1" };
+  const options = { env, timeout: 60_000 };
+  return (await promisify(execFile)(process.execPath, [waggle, "generate", join(golden, family), ...images, ...args], options)).stdout;
+}
+
+describe("a MiniGPT-4 folder", () => {
+  test.each(["main_third_picture", "two_images"])("%s", async (name) => {
+    const { pictures, question, options, text } = runsOf("minigpt4-tiny")[name];
+    const flags = ["--max-new-tokens", `${options.max_new_tokens}`, "--repetition-penalty", `${options.repetition_penalty}`];
+    expect(await generate("minigpt4-tiny", pictures, ["--prompt", question, ...flags])).toBe(`${text}\n`);
+  });
+
+  test("--raw: the authors' batch prompt", async () => {
+    const { pictures, texts, answers, tokens } = runsOf("minigpt4-tiny").batch_generate;
+    const stdout = await generate("minigpt4-tiny", pictures.slice(0, 1), [
+      "--raw",
+      "--prompt",
+      texts[0],
+      "--max-new-tokens",
+      "20",
+      "--json",
+    ]);
+    expect(JSON.parse(stdout)).toMatchObject({ text: answers[0], tokenIds: tokens[0], finishReason: "length" });
+  });
+});
+
+describe("a BLIP-2 folder", () => {
+  test.each(["caption_b", "vqa_1_a"])("%s", async (name) => {
+    const { picture, prompt, max_new_tokens, new_text_stripped } = runsOf("blip2-opt-tiny")[name];
+    const args = ["--prompt", prompt ?? "", "--max-new-tokens", `${max_new_tokens}`];
+    expect(await generate("blip2-opt-tiny", [picture], args)).toBe(`${new_text_stripped}\n`);
+    expect(await generate("blip2-opt-tiny", [picture], [...args, "--raw"])).toBe(`${new_text_stripped}\n`);
+  });
+});
