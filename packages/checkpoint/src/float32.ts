@@ -4,7 +4,8 @@
  * `.to(torch.float32)` does. Little-endian machines only, which are all that Node's supported platforms have but s390x.
  */
 import { endianness } from "node:os";
-import type { DataType } from "./data-type.ts";
+import { type DataType, dataTypes } from "./data-type.ts";
+import type { TensorSource } from "./tensor-entry.ts";
 
 if (endianness() !== "LE") throw new Error("@waggle/checkpoint needs a little-endian machine.");
 
@@ -86,4 +87,13 @@ function sticky(value: bigint): bigint {
   const magnitude = value < 0n ? -value : value;
   const kept = ((magnitude >> 12n) << 12n) | ((magnitude & 0xfffn) === 0n ? 0n : 0x1000n);
   return value < 0n ? -kept : kept;
+}
+
+/** A whole tensor, widened to float32. */
+export async function readFloat32(source: Pick<TensorSource, "dtype" | "read">): Promise<Float32Array> {
+  const bytes = await source.read();
+  const { bytes: elementBytes } = dataTypes[source.dtype];
+  const values = new Float32Array(bytes.byteLength / elementBytes);
+  toFloat32(source.dtype, bytes.byteOffset % elementBytes === 0 ? bytes : bytes.slice(), values);
+  return values;
 }

@@ -10,6 +10,7 @@ test("exports", () => {
       "openCheckpoint",
       "openSafetensors",
       "openTorch",
+      "readFloat32",
       "readJson",
       "resolveModel",
       "writeSafetensors",

@@ -4,6 +4,7 @@ import * as nn from "./index.ts";
 test("the export list", () => {
   expect(Object.keys(nn).sort()).toMatchInlineSnapshot(`
     [
+      "AdapterError",
       "ConfigError",
       "Conv2d",
       "Embedding",
@@ -23,8 +24,10 @@ test("the export list", () => {
       "constantInit",
       "initialize",
       "loadStateDict",
+      "mergeAdapter",
       "normal",
       "ones",
+      "openAdapter",
       "parseConfig",
       "random",
       "replaceModules",

@@ -8,6 +8,8 @@ export { constantInit, type Init, normal, ones, truncatedNormal, uniform, xavier
 export { initialize } from "./initialize.ts";
 export { Linear, type LinearOptions } from "./linear.ts";
 export { type LoadOptions, loadStateDict, type StateDict } from "./load-state-dict.ts";
+export { type Adapter, AdapterError, type LowRankUpdate, openAdapter } from "./lora-adapter.ts";
+export { mergeAdapter } from "./merge-adapter.ts";
 export { type Child, type KeyTrouble, Module } from "./module.ts";
 export { LayerNorm, type LayerNormOptions, RMSNorm, type RMSNormOptions } from "./norms.ts";
 export { Parameter, type ParameterOptions } from "./parameter.ts";

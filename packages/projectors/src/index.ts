@@ -4,6 +4,7 @@ export { checkProjector } from "./check-projector.ts";
 export { DAbstractor, type DAbstractorOptions, dAbstractor } from "./d-abstractor.ts";
 export { GroupedLinear, groupedLinear } from "./grouped-linear.ts";
 export { HoneybeeMlp, type HoneybeeMlpOptions, honeybeeMlp } from "./honeybee-mlp.ts";
+export { IdentityProjector, identity } from "./identity.ts";
 export { linear, type MlpOptions, MlpProjector, mlp, originalMlpKey } from "./mlp.ts";
 export { type PixelShuffleOptions, PixelShuffleProjector, pixelShuffleProjector } from "./pixel-shuffle.ts";
 export type { Grid, Projector, ProjectorFactory } from "./projector.ts";
