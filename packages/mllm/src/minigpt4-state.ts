@@ -2,7 +2,7 @@
  * One state_dict from the files of a MiniGPT-4. Keys say which file they come from, so that errors do.
  *
  *     eva_vit_g.pth              *                                                        vision_tower.visual_encoder.*
- *                                blocks behind the last that is used, norm, head          passed over
+ *                                blocks behind the last that is used, norm, head …        passed over
  *     blip2_pretrained_*.pth     model.{query_tokens, Qformer.*}                          multi_modal_projector.*
  *                                model.ln_vision.*                                        vision_tower.ln_vision.*
  *     pre[t]rained_minigpt4*     model.llama_proj.*, and whatever else was trained        multi_modal_projector.* …, before the other files'
@@ -40,9 +40,7 @@ export async function readMiniGpt4State(files: MiniGpt4Folder, folder: string, o
     throw new ConfigError(folder, [{ field: "blip2_pretrained_flant5xxl.pth", message }]);
   }
   const all: Placed = new Map([
-    ...placed(await openTorch(files.eva, options), (key) =>
-      isUnused(key, num_hidden_layers) ? null : `vision_tower.visual_encoder.${key}`,
-    ),
+    ...placed(await openTorch(files.eva, options), (key) => (isUsed(key, num_hidden_layers) ? `vision_tower.visual_encoder.${key}` : null)),
     ...(grouped || files.blip2 === null ? untrainedNorm(C) : placed(await openTorch(files.blip2, options), trainedPlace)),
     ...projector,
     ...placed(await openCheckpoint(files.llm, options), (key) => `language_model.${key}`),
@@ -82,9 +80,10 @@ function trainedPlace(key: string): string | null {
   return name.startsWith("llama_model.") ? name.replace("llama_model.", "language_model.") : null;
 }
 
-function isUnused(key: string, depth: number): boolean {
-  const block = /^blocks\.(\d+)\./.exec(key)?.[1];
-  return block === undefined ? /^(norm|fc_norm|head)\./.test(key) : Number(block) >= depth;
+/** EVA-CLIP has more than is used: blocks behind the last, a norm and a head. */
+function isUsed(key: string, depth: number): boolean {
+  const [part = "", index] = key.split(".");
+  return part === "blocks" ? Number(index) < depth : ["cls_token", "pos_embed", "patch_embed"].includes(part);
 }
 
 /** The variant for Llama 2 reads no file that holds ln_vision: the authors leave it as it is made. */
