@@ -14,9 +14,10 @@ const folder = fileURLToPath(new URL("../../../golden/llama-tiny/", import.meta.
 const json = (name: string) => JSON.parse(readFileSync(`${folder}${name}`, "utf8"));
 
 interface Row {
-  readonly options: GenerationOptions & { readonly num_return_sequences?: number };
+  readonly options: GenerationOptions;
   readonly promptIds: readonly number[];
   readonly sequences: readonly (readonly number[])[];
+  readonly scores?: readonly number[];
 }
 interface Case {
   readonly name: string;
@@ -69,9 +70,11 @@ describe("golden/llama-tiny", () => {
     expect(result.usage).toEqual({ promptTokens: promptIds.length, completionTokens: tokenIds.length, cachedTokens: 0 });
   });
 
-  const single = expected.deterministicOptions.rows.filter(({ options }) => (options.num_beams ?? 1) === 1);
-  test.each(single)("$options", async ({ options, promptIds, sequences }) => {
-    expect((await ask(engine(), promptIds, options).result).tokenIds).toEqual(sequences[0]);
+  test.each(expected.deterministicOptions.rows)("$options", async ({ options, promptIds, sequences, scores }) => {
+    const result = await ask(engine(), promptIds, options).result;
+    expect(result.tokenIds).toEqual(sequences[0]);
+    expect(result.sequences?.map(({ tokenIds }) => tokenIds)).toEqual(scores && sequences);
+    for (const [i, score] of (scores ?? []).entries()) expect(Math.abs((result.sequences?.[i]?.score ?? 0) - score)).toBeLessThan(1e-4);
   });
 
   test.each(expected.samplingDistributions.rows)("draws come from what is left of the distribution: $options", async ({ options, top }) => {
@@ -246,10 +249,6 @@ describe("what cannot be served is refused", () => {
 
   test("max_length that the prompt has used up", () => {
     expect(() => ask(engine(), [1, 2, 3], { max_length: 3 })).toThrow("max_length: 3 counts the prompt too, which has 3 tokens already");
-  });
-
-  test("beams, until they are there", () => {
-    expect(() => ask(engine(), [1], { num_beams: 2 })).toThrow("num_beams: 2 is not supported yet");
   });
 
   test("options that forbid every token end that request only", async () => {

@@ -1,12 +1,15 @@
 import type { Resident, Runtime, Session } from "@waggle/runtime";
 import { Tensor } from "onnxruntime-common";
+import type { Answer } from "./answer.ts";
+import { BeamSearch } from "./beams/beam-search.ts";
 import { GenerationError, OptionsError } from "./generation-error.ts";
 import { GenerationStream } from "./generation-stream.ts";
 import { type CacheShape, KeyValuePool } from "./key-value-pool.ts";
 import { type GenerationOptions, resolveOptions } from "./options.ts";
 import { flattenPrompt, type PromptSegment } from "./prompt.ts";
-import { type Detokenizer, Sequence } from "./sequence.ts";
+import { Sequence } from "./sequence.ts";
 import { type Slot, SlotTable } from "./slots.ts";
+import type { Detokenizer } from "./transcript.ts";
 
 /** The sizes of the decoder; a LanguageModel of @waggle/language has them. */
 export interface DecoderShape extends CacheShape {
@@ -23,7 +26,7 @@ export interface EngineOptions {
   readonly decoder: DecoderShape;
   /** Where visual tokens are, [F, D]; asked before every run, so it may move. F ≥ 1 even if no prompt has a picture. */
   readonly features: () => Resident;
-  /** Requests served at the same time; more wait their turn. Default 4. */
+  /** Sequences computed at the same time: a request takes one, or one per beam; more wait their turn. Default 4. */
   readonly slots?: number;
   /** Prompt tokens per run, so that a long prompt does not hold up the others, nor an abort. Default 256. */
   readonly chunk?: number;
@@ -63,7 +66,7 @@ export class Engine implements Disposable {
   readonly #chunk: number;
   readonly #pool: KeyValuePool;
   readonly #slots: SlotTable;
-  #waiting: Sequence[] = [];
+  #waiting: Answer[] = [];
   #running = false;
   #disposed = false;
 
@@ -84,11 +87,10 @@ export class Engine implements Disposable {
   generate({ prompt, detokenizer, options = {}, visiblePrompt, signal }: GenerationRequest): GenerationStream {
     if (this.#disposed) throw new GenerationError("disposed", "the engine is disposed; load the model again");
     const resolved = resolveOptions(options);
-    if (resolved.num_beams !== 1) throw new OptionsError([`num_beams: ${resolved.num_beams} is not supported yet; leave it out or give 1`]);
     const flat = flattenPrompt(prompt, this.#decoder.vocab_size);
     return new GenerationStream((sink) => {
       const { max_positions: maxPositions } = this.#decoder;
-      const sequence = new Sequence({
+      const request = {
         prompt: flat,
         options: resolved,
         detokenizer,
@@ -96,10 +98,11 @@ export class Engine implements Disposable {
         visiblePrompt: visiblePrompt ?? flat.ids,
         sink,
         signal,
-      });
-      this.#waiting.push(sequence);
+      };
+      const answer = resolved.num_beams > 1 ? new BeamSearch(request) : new Sequence(request);
+      this.#waiting.push(answer);
       void this.#run();
-      return () => sequence.stop();
+      return () => answer.stop();
     });
   }
 
@@ -134,7 +137,7 @@ export class Engine implements Disposable {
   /** One chunk of one prompt, and one step of all answers. False when there was nothing to do. */
   async #turn(): Promise<boolean> {
     await this.#admit();
-    const prefilling = this.#slots.rows.find((slot) => unfinished(slot) && !inAnswer(slot));
+    const prefilling = this.#slots.rows.find((slot) => unfinished(slot) && slot.row === 0 && !inAnswer(slot));
     if (prefilling) await this.#prefill(prefilling);
     const answering = this.#slots.rows.some((slot) => unfinished(slot) && inAnswer(slot));
     if (answering) await this.#step();
@@ -145,25 +148,26 @@ export class Engine implements Disposable {
   async #admit(): Promise<void> {
     this.#slots.vacate();
     for (;;) {
-      this.#waiting = this.#waiting.filter((sequence) => !sequence.settled);
+      this.#waiting = this.#waiting.filter((answer) => !answer.settled);
       const [next] = this.#waiting;
       const slot = next && (await this.#slots.assign(next));
       if (!slot) return;
-      this.#waiting = this.#waiting.filter((sequence) => sequence !== next);
+      this.#waiting = this.#waiting.filter((answer) => answer !== next);
       next.begin(slot.length);
     }
   }
 
   #failAll(error: unknown): void {
-    for (const sequence of this.#waiting) sequence.fail(error);
-    for (const { sequence } of this.#slots.rows) sequence?.fail(error);
+    for (const answer of this.#waiting) answer.fail(error);
+    for (const { answer } of this.#slots.rows) answer?.fail(error);
     this.#waiting = [];
   }
 
   /** Computes the next chunk of a slot's prompt; after the last one the first token is chosen. */
   async #prefill(slot: Slot): Promise<void> {
-    if (!slot.sequence) return;
-    const { ids, featureRows } = slot.sequence.prompt;
+    const { answer } = slot;
+    if (!answer) return;
+    const { ids, featureRows } = answer.prompt;
     const start = slot.length;
     const end = Math.min(ids.length, start + this.#chunk);
     await this.#slots.reserve(end + 1);
@@ -175,10 +179,10 @@ export class Engine implements Disposable {
       counts: [end - start],
     });
     slot.length = end;
-    if (end === ids.length) choose(slot, logits(0));
+    if (end === ids.length) await this.#choose(answer, [logits(0)]);
   }
 
-  /** One token for every answer. Rows between the first and the last of them are computed too, without effect. */
+  /** One token for every row of every answer. Rows between the first and the last of them are computed too, without effect. */
   async #step(): Promise<void> {
     const active = (slot: Slot) => unfinished(slot) && inAnswer(slot);
     await this.#slots.reserve(Math.max(...this.#slots.rows.filter(active).map((slot) => slot.length + 1)));
@@ -187,16 +191,28 @@ export class Engine implements Disposable {
     const steps = slots.map(active);
     const logits = await this.#decode({
       first,
-      ids: slots.map((slot, i) => [steps[i] ? (slot.sequence?.lastId ?? 0) : 0]),
+      ids: slots.map((slot, i) => [steps[i] ? (slot.answer?.lastId(slot.row) ?? 0) : 0]),
       featureRows: slots.map(() => [-1]),
       lengths: slots.map((slot, i) => (steps[i] ? slot.length : 0)),
       counts: steps.map(Number),
     });
-    for (const [i, slot] of slots.entries()) {
-      if (!steps[i]) continue;
-      slot.length += 1;
-      choose(slot, logits(i));
+    const computed = slots.filter((_, i) => steps[i]);
+    for (const slot of computed) slot.length += 1;
+    for (const answer of new Set(computed.flatMap(({ answer }) => answer ?? []))) {
+      const rows = this.#slots.of(answer).map((slot) => logits(slots.indexOf(slot)));
+      await this.#choose(answer, rows);
     }
+  }
+
+  /** Lets an answer choose its next tokens, and its rows of the cache follow. */
+  async #choose(answer: Answer, logits: readonly Float32Array[]): Promise<void> {
+    let parents: readonly number[] | null = null;
+    try {
+      parents = answer.accept(logits);
+    } catch (error) {
+      answer.fail(error); // its own options or detokenizer: no fault of the other requests
+    }
+    if (parents) await this.#slots.fork(answer, parents);
   }
 
   /** Runs the decoder, appends the new keys and values to the cache, and returns the rows of logits. */
@@ -219,21 +235,13 @@ export class Engine implements Disposable {
   }
 }
 
-function choose({ sequence }: Slot, logits: Float32Array): void {
-  try {
-    sequence?.accept(logits);
-  } catch (error) {
-    sequence?.fail(error); // its own options or detokenizer: no fault of the other requests
-  }
-}
-
-function unfinished({ sequence }: Slot): boolean {
-  return sequence !== null && !sequence.settled;
+function unfinished({ answer }: Slot): boolean {
+  return answer !== null && !answer.settled;
 }
 
 /** Is the prompt computed, so that the slot's next token belongs to the answer? */
-function inAnswer({ sequence, length }: Slot): boolean {
-  return sequence !== null && length >= sequence.prompt.ids.length;
+function inAnswer({ answer, length }: Slot): boolean {
+  return answer !== null && length >= answer.prompt.ids.length;
 }
 
 function int64(rows: readonly (readonly number[])[], dims: readonly number[]): Tensor {

@@ -6,10 +6,21 @@ export interface TokenEvent {
 
 export type FinishReason = "stop" | "length" | "abort";
 
+/** One of the answers that a beam search found. */
+export interface GeneratedSequence {
+  readonly text: string;
+  readonly tokenIds: readonly number[];
+  readonly finishReason: FinishReason;
+  /** The sum of the tokens' log-probabilities, divided by their number to the power of length_penalty. */
+  readonly score: number;
+}
+
 export interface GenerationResult {
   readonly text: string;
   readonly tokenIds: readonly number[];
   readonly finishReason: FinishReason;
+  /** With beams: `num_return_sequences` answers, best first. The best one is the answer. */
+  readonly sequences?: readonly GeneratedSequence[];
   readonly usage: {
     readonly promptTokens: number;
     readonly completionTokens: number;
@@ -20,7 +31,8 @@ export interface GenerationResult {
 }
 
 /**
- * An answer while it is made. Iterate for the tokens, await `result` for the whole; both may be done.
+ * An answer while it is made. Iterate for the tokens, await `result` for the whole; both may be done. Tokens come one by
+ * one, with beams all at the end: only then is it known which they are.
  *
  * There are two ways to end early. `stop()`, or leaving the loop, is a wish: `result` resolves with what there is and
  * finish reason "abort". The request's AbortSignal is an order: iteration throws and `result` rejects with its reason.

@@ -84,6 +84,16 @@ export class KeyValuePool {
     ]);
   }
 
+  /** Row i becomes row `rows[i]`, in positions `start` … `start + count`. What stays costs nothing. */
+  async copy(rows: readonly number[], start: number, count: number): Promise<void> {
+    await Promise.all(
+      this.#layers.flatMap(({ key, value }) => [
+        key.copyInto(key, { rows, part: { axis: 3, start, count } }),
+        value.copyInto(value, { rows, part: { axis: 2, start, count } }),
+      ]),
+    );
+  }
+
   dispose(): void {
     release(this.#layers);
     this.#layers = [];

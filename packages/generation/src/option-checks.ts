@@ -53,3 +53,11 @@ export function pair<A, B>(first: Check<A>, second: Check<B>): Check<readonly [A
     return { value: [a.value, b.value] };
   };
 }
+
+export function oneOf<T extends string | boolean>(values: readonly T[]): Check<T> {
+  const names = values.map((value) => JSON.stringify(value)).join(", ");
+  return (value) => {
+    const found = values.find((known) => known === value);
+    return found === undefined ? { problem: `one of ${names}` } : { value: found };
+  };
+}

@@ -38,7 +38,7 @@ test("every mistake is in one error", () => {
   };
   expect(() => resolveOptions(options as GenerationOptions)).toThrowErrorMatchingInlineSnapshot(`
     [GenerationError: generation options: 7 mistakes; nothing was generated
-      topk: unknown option; known are max_new_tokens, max_length, min_new_tokens, min_length, do_sample, temperature, top_k, top_p, min_p, top_h, typical_p, epsilon_cutoff, eta_cutoff, repetition_penalty, no_repeat_ngram_size, bad_words_ids, sequence_bias, suppress_tokens, begin_suppress_tokens, forced_bos_token_id, forced_eos_token_id, exponential_decay_length_penalty, remove_invalid_values, renormalize_logits, eos_token_id, stop_strings, stop_words_ids, num_beams, seed
+      topk: unknown option; known are max_new_tokens, max_length, min_new_tokens, min_length, do_sample, temperature, top_k, top_p, min_p, top_h, typical_p, epsilon_cutoff, eta_cutoff, repetition_penalty, no_repeat_ngram_size, bad_words_ids, sequence_bias, suppress_tokens, begin_suppress_tokens, forced_bos_token_id, forced_eos_token_id, exponential_decay_length_penalty, remove_invalid_values, renormalize_logits, eos_token_id, stop_strings, stop_words_ids, num_beams, num_return_sequences, length_penalty, early_stopping, semantics, seed
       max_new_tokens: expected an integer ≥ 1, got 0
       temperature: expected a number > 0, got NaN
       top_p: expected a number ≥ 0 and ≤ 1, got 1.5

@@ -1,5 +1,6 @@
 import { OptionsError } from "./generation-error.ts";
-import { type Check, finite, flag, integer, listOf, nullable, oneOrMore, pair, text } from "./option-checks.ts";
+import { type Check, finite, flag, integer, listOf, nullable, oneOf, oneOrMore, pair, text } from "./option-checks.ts";
+import { type Semantics, semantics } from "./semantics.ts";
 
 /** The options of one call, named and meant as in transformers' generation_config.json. `null` is "not given". */
 export interface GenerationOptions {
@@ -35,7 +36,16 @@ export interface GenerationOptions {
   readonly stop_strings?: string | readonly string[] | null | undefined;
   /** Token sequences that end the answer and stay part of it: MiniGPT-4's StoppingCriteriaSub. Unlike a text, `####` does not end in `###`. */
   readonly stop_words_ids?: readonly (readonly number[])[] | null | undefined;
+  /** Sequences among which the answer is looked for. */
   readonly num_beams?: number | null | undefined;
+  /** How many of the beams' answers come back. */
+  readonly num_return_sequences?: number | null | undefined;
+  /** Exponent of the length by which a beam's score is divided: above 0 favours long answers, below 0 short ones. */
+  readonly length_penalty?: number | null | undefined;
+  /** true: as soon as `num_beams` answers are complete; false: when a better one is unlikely; "never": when there cannot be one. */
+  readonly early_stopping?: boolean | "never" | null | undefined;
+  /** Whose release of transformers the options are meant as, where releases differ: "newest", or what authors pinned. */
+  readonly semantics?: Semantics | null | undefined;
   /** Where the random numbers start; the same seed gives the same answer. */
   readonly seed?: number | null | undefined;
 }
@@ -70,6 +80,10 @@ export interface ResolvedOptions {
   readonly stop_strings: readonly string[];
   readonly stop_words_ids: readonly (readonly number[])[];
   readonly num_beams: number;
+  readonly num_return_sequences: number;
+  readonly length_penalty: number;
+  readonly early_stopping: boolean | "never";
+  readonly semantics: Semantics;
   readonly seed: number | null;
 }
 
@@ -109,6 +123,10 @@ const table: { readonly [N in Name]: readonly [check: Check<ResolvedOptions[N]>,
   stop_strings: [oneOrMore(text), []],
   stop_words_ids: [listOf(listOf(tokenId, 1)), []],
   num_beams: [integer({ min: 1 }), 1],
+  num_return_sequences: [integer({ min: 1 }), 1],
+  length_penalty: [finite({}), 1],
+  early_stopping: [oneOf([true, false, "never"]), false],
+  semantics: [oneOf(Object.keys(semantics) as Semantics[]), "newest"],
   seed: [nullable(integer({ min: 0 })), null],
 };
 
@@ -141,8 +159,25 @@ export function resolveOptions(...layers: readonly GenerationOptions[]): Resolve
       return [name, "value" in checked ? checked.value : missing];
     }),
   );
+  const options = resolved as unknown as ResolvedOptions; // built from `table`, which is total and typed line by line
+  problems.push(...contradictions(options));
   if (problems.length > 0) throw new OptionsError(problems);
-  return resolved as unknown as ResolvedOptions; // built from `table`, which is total and typed line by line
+  return options;
+}
+
+/** What each option allows, but not all of them together. */
+function contradictions({ num_beams, num_return_sequences, do_sample, semantics: release }: ResolvedOptions): readonly string[] {
+  const problems: string[] = [];
+  if (num_return_sequences > num_beams) {
+    problems.push(
+      `num_return_sequences: ${num_return_sequences} is more than num_beams: ${num_beams}; ` +
+        "several random answers are as many calls, each with its own seed (they share the prompt)",
+    );
+  }
+  if (do_sample && num_beams > 1 && semantics[release].warpsSums) {
+    problems.push(`do_sample: true with num_beams: ${num_beams} is not available with semantics: "${release}", only with later ones`);
+  }
+  return problems;
 }
 
 function cure(name: string, value: unknown): string {

@@ -51,7 +51,7 @@ export function randomSampler(processors: readonly LogitsProcessor[], random: Ra
   };
 }
 
-function unusable(what: string): GenerationError {
+export function unusable(what: string): GenerationError {
   return new GenerationError(
     "scores",
     `the scores of the next token have ${what}: the options forbid every token, or the checkpoint's weights are broken ` +
