@@ -9,6 +9,7 @@ test("exports", () => {
       "anyresProcessor",
       "clipProcessor",
       "decodeImage",
+      "drawMaps",
       "exactProcessor",
       "image",
       "imageProcessor",

@@ -1,5 +1,6 @@
 export { type AnyresGrid, type AnyresLayout, anyresLayout } from "./anyres.ts";
 export { type DecodeOptions, decodeImage } from "./decode.ts";
+export { type DrawOptions, drawMaps, type PictureMap } from "./draw-map.ts";
 export type { FilterName } from "./filters.ts";
 export { ImageError, type ImageErrorCode } from "./image-error.ts";
 export { type ImageInput, type ImageSource, image } from "./image-input.ts";

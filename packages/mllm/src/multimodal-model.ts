@@ -6,11 +6,13 @@ import {
   type ResolvedOptions,
   resolveOptions,
 } from "@waggle/generation";
-import { type DecodeOptions, decodeImage, type ImageInput } from "@waggle/image";
+import { type DecodeOptions, decodeImage, type ImageInput, type Picture } from "@waggle/image";
+import { ConfigError } from "@waggle/nn";
 import type { Runtime } from "@waggle/runtime";
 import { PromptError, type Tokenizer } from "@waggle/text";
 import { ChatStream, type GenerateResult, type StartedAnswer } from "./chat-stream.ts";
 import type { Dialect } from "./dialect.ts";
+import type { Explanation } from "./explain.ts";
 import { imagesOf, type Message } from "./message.ts";
 import type { PictureFeatures, PlacedPicture } from "./picture-features.ts";
 import type { PromptEncoder } from "./prompt-encoder.ts";
@@ -24,6 +26,9 @@ export interface GenerateOptions extends CallOptions {
   readonly images?: readonly ImageInput[] | undefined;
 }
 
+/** What the projector looked at in a picture. */
+export type Explain = (picture: Picture, signal: AbortSignal | undefined) => Promise<Explanation>;
+
 /** What a running model is made of. */
 export interface ModelParts {
   readonly runtime: Runtime;
@@ -35,6 +40,8 @@ export interface ModelParts {
   readonly dialect?: Dialect | undefined;
   /** null for a language model alone. */
   readonly pictures: PictureFeatures | null;
+  /** null where the projector cannot say what it looked at. */
+  readonly explain: Explain | null;
   readonly defaults: GenerationOptions;
   readonly limits: Omit<DecodeOptions, "signal">;
   readonly loadMs: number;
@@ -65,6 +72,19 @@ export class MultimodalModel implements Disposable {
   /** The same, all at once. */
   generate(prompt: string | readonly Message[], options: GenerateOptions = {}): Promise<GenerateResult> {
     return this.stream(prompt, options).result;
+  }
+
+  /**
+   * What the projector looked at: a map over the picture for every visual token, and a way to draw them.
+   * @throws ConfigError for projectors that map patches one by one: there is nothing to show.
+   */
+  async explain(input: ImageInput, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Explanation> {
+    const { explain, limits } = this.#parts;
+    if (this.#disposed) throw new GenerationError("disposed", "the model is disposed; load it again");
+    if (explain === null) {
+      throw new ConfigError("explain", [{ field: "projector", message: "it maps every patch by itself, so there is nothing to show." }]);
+    }
+    return explain(await decodeImage(input, { ...limits, ...(signal && { signal }) }), signal);
   }
 
   /** Ends the worker and frees its memory; what is being generated ends with an error. Twice is harmless. */

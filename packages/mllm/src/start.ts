@@ -11,8 +11,9 @@ import { Tensor } from "onnxruntime-common";
 import { folderProcessor, generationDefaults } from "./assets.ts";
 import type { Composition } from "./compose.ts";
 import type { Dialect } from "./dialect.ts";
+import { type ExplainGraph, explainGraph, explainPicture } from "./explain.ts";
 import { type LoadOptions, loadOptionNames } from "./load-options.ts";
-import { MultimodalModel } from "./multimodal-model.ts";
+import { type Explain, MultimodalModel } from "./multimodal-model.ts";
 import { type Encode, PictureFeatures } from "./picture-features.ts";
 import { PromptEncoder } from "./prompt-encoder.ts";
 import type { TileMerge } from "./tile-merge.ts";
@@ -27,6 +28,8 @@ export interface Sight {
   readonly tokensPerImage: number;
   readonly tiles: TileMerge | null;
   readonly dialect?: Dialect | undefined;
+  /** How its projector is asked what it looked at; null where it cannot say. */
+  readonly explain: ExplainGraph | null;
 }
 
 /** All that a running model is made of; `sight` is null for a language model alone. */
@@ -57,6 +60,11 @@ export async function folderOf(id: string, options: LoadOptions, include?: reado
   });
 }
 
+/** The options for another repository than the one that they name a revision of. */
+export function ofAnother({ revision, ...options }: LoadOptions): LoadOptions {
+  return options;
+}
+
 /** Loads a composition's weights, and what it does not bring itself, from a folder or hub id. */
 export async function startComposition(
   composition: Composition,
@@ -66,6 +74,11 @@ export async function startComposition(
 ): Promise<MultimodalModel> {
   const folder = await folderOf(id, options);
   composition.bind(await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
+  return startBound(composition, folder, options, began);
+}
+
+/** Starts a composition that has its weights; what else it does not bring itself comes from the folder. */
+export async function startBound(composition: Composition, folder: string, options: LoadOptions, began: number): Promise<MultimodalModel> {
   const tokenizer = composition.tokenizer ?? (await loadTokenizer(folder));
   const { placeholder } = composition;
   const tokenId = tokenizer.tokenId(placeholder);
@@ -108,6 +121,7 @@ export function assemblyOf(composition: Composition, { processor, tokenId, diale
       tokensPerImage: composition.tokensPerImage,
       tiles,
       dialect,
+      explain: explainGraph(modules.vision_tower, modules.multi_modal_projector),
     },
     ...rest,
   };
@@ -146,7 +160,8 @@ export async function start(assembly: Assembly, options: LoadOptions): Promise<M
     const loadMs = performance.now() - began;
     const limits = options.pictures ?? {};
     const dialect = sight?.dialect;
-    return new MultimodalModel({ runtime, engine, encoder, tokenizer, detokenizer, dialect, pictures, defaults, limits, loadMs });
+    const explain = sight?.explain ? explainer(runtime, sight.explain, sight.processor, compile.weights) : null;
+    return new MultimodalModel({ runtime, engine, encoder, tokenizer, detokenizer, dialect, pictures, explain, defaults, limits, loadMs });
   } catch (error) {
     runtime.dispose();
     throw error;
@@ -165,6 +180,16 @@ function openEyes(runtime: Runtime, vision: Session, { processor, tokensPerImage
   };
   const tokens = (picture: Size): number => tiles?.tokenRows(picture).length ?? tokensPerImage;
   return PictureFeatures.create(runtime, { tokens, width, encode });
+}
+
+/** Its session is compiled when it is first asked: most models never are. */
+function explainer(runtime: Runtime, how: ExplainGraph, processor: ImageProcessor, weights: WeightPlacer): Explain {
+  let session: Promise<Session> | null = null;
+  return async (picture, signal) => {
+    session ??= runtime.compile(how.graph, { weights });
+    session.catch(() => (session = null));
+    return explainPicture(await session, how, processor, picture, signal);
+  };
 }
 
 function int64(values: readonly number[]): Tensor {
