@@ -68,6 +68,13 @@ describe("widths that come from files", () => {
   });
 });
 
+test("a projector that promises other tokens than it makes is refused before anything is loaded", () => {
+  const projector = Object.assign(linear()(1024, 4096, grid), { tokenCount: (patches: number) => patches / 4 });
+  expect(() => compose({ vision: vision(), projector, language: language(), prompt: vicunaV1 })).toThrowErrorMatchingInlineSnapshot(
+    `[ConfigError: MlpProjector: tokenCount: it promises 144 tokens, but forward makes float32 [B, 576, 4096] of [B, 576, 1024].]`,
+  );
+});
+
 interface Case {
   readonly name: string;
   readonly images: readonly string[];

@@ -2,7 +2,7 @@ import { dimMul, type GraphDefinition, input, ops, shapeOf, symbol } from "@wagg
 import type { ImageProcessor } from "@waggle/image";
 import { decoderGraph, type LanguageModel } from "@waggle/language";
 import { ConfigError, type ConfigProblem, checkOptions, Module, normal, Parameter, type StateDict } from "@waggle/nn";
-import type { Projector, ProjectorFactory } from "@waggle/projectors";
+import { checkProjector, type Projector, type ProjectorFactory } from "@waggle/projectors";
 import type { PromptTemplate, Tokenizer } from "@waggle/text";
 import type { VisionEncoder } from "@waggle/vision";
 import { bindWeights } from "./bind.ts";
@@ -35,7 +35,7 @@ export interface Parts<C extends number, D extends number, PC extends number, PD
 
 /**
  * A multimodal model from its parts. Widths that do not fit are a compile error where they are literals, and one
- * ConfigError where they come from files.
+ * ConfigError where they come from files; a projector whose `forward` does not make what it promises is one too.
  */
 export function compose<C extends number, D extends number, PC extends number = number, PD extends number = number>(
   parts: Parts<C, D, PC, PD>,
@@ -57,6 +57,7 @@ export function compose<C extends number, D extends number, PC extends number = 
     });
   }
   if (problems.length > 0) throw new ConfigError("compose", problems);
+  checkProjector(built, vision.patches);
   if (rest.tiles) checkTiles("compose", vision.grid, vision.patches, built.tokenCount(vision.patches));
   return new Composition(new MultimodalModules(vision, built, language, rest.tiles?.newline), rest);
 }
