@@ -2,12 +2,12 @@
  * The OPT decoder: LayerNorm, learned positions, ReLU, biases, a head tied to the embeddings.
  *
  *     inputs_embeds  [B, S, D]    D = word_embed_proj_dim
- *     first          [B, S, H]    project_in(x) + embed_positions[position + 2]     (no project_in where D = H)
+ *     first          [B, S, hidden_size]    project_in(x) + embed_positions[position + 2]     (no project_in where both widths are D)
  *     layer          x += out_proj(attend(q, k, v));  x += fc2(act(fc1 x))          each half's norm before it, or after the sum
  *     decode         project_out(final_layer_norm(x))   [B, S, D]
  *     head           lm_head            [B, S, V]
  *
- * state_dict  model.decoder.{embed_tokens.weight [V, D], embed_positions.weight [2 + positions, H], project_in, project_out, final_layer_norm} ·
+ * state_dict  model.decoder.{embed_tokens.weight [V, D], embed_positions.weight [2 + positions, hidden_size], project_in, project_out, final_layer_norm} ·
  *             model.decoder.layers.N.{self_attn.{q_proj, k_proj, v_proj, out_proj}, self_attn_layer_norm, fc1, fc2, final_layer_norm} ·
  *             lm_head.weight [V, D] (absent when tied)
  * paper       arXiv 2205.01068       reference  transformers `OPTForCausalLM`
@@ -101,11 +101,11 @@ export class OptModel extends Module {
 
   constructor(config: OptDecoder) {
     super();
-    const { hidden_size: H, word_embed_proj_dim: D, vocab_size, max_position_embeddings, num_hidden_layers } = config;
+    const { hidden_size, word_embed_proj_dim: D, vocab_size, max_position_embeddings, num_hidden_layers } = config;
     this.embed_tokens = new Embedding(vocab_size, D);
-    this.embed_positions = new Embedding(FIRST_POSITION + max_position_embeddings, H);
-    this.project_in = D === H ? null : new Linear(D, H, { bias: false });
-    this.project_out = D === H ? null : new Linear(H, D, { bias: false });
+    this.embed_positions = new Embedding(FIRST_POSITION + max_position_embeddings, hidden_size);
+    this.project_in = D === hidden_size ? null : new Linear(D, hidden_size, { bias: false });
+    this.project_out = D === hidden_size ? null : new Linear(hidden_size, D, { bias: false });
     this.final_layer_norm = config.do_layer_norm_before && !config._remove_final_layer_norm ? norm(config) : null;
     this.layers = new ModuleList(Array.from({ length: num_hidden_layers }, () => new OptDecoderLayer(config)));
   }
@@ -140,7 +140,7 @@ export class OptDecoderLayer extends Module {
     this.final_layer_norm = norm(config);
   }
 
-  /** [B, S, H] → [B, S, H] */
+  /** [B, S, hidden_size] → the same */
   forward(x: Value, cache: KeyValueCache, index: number): Value {
     const attended = this.#half(x, this.self_attn_layer_norm, (normed) => this.self_attn.forward(normed, cache, index));
     return this.#half(attended, this.final_layer_norm, (normed) => this.fc2.forward(this.#act(this.fc1.forward(normed))));
@@ -168,11 +168,11 @@ export class OptAttention extends Module {
   }
 
   forward(x: Value, cache: KeyValueCache, index: number): Value {
-    const [B, S, H] = shapeOf(x, "B S? H");
+    const [B, S, width] = shapeOf(x, "B S? width");
     const heads = (projection: Linear): Value =>
-      ops.transpose(ops.reshape(projection.forward(x), [B, S, this.#heads, H / this.#heads]), [0, 2, 1, 3]);
-    const attended = cache.attend(index, heads(this.q_proj), heads(this.k_proj), heads(this.v_proj)); // [B, heads, S, H/heads]
-    return this.out_proj.forward(ops.reshape(ops.transpose(attended, [0, 2, 1, 3]), [B, S, H]));
+      ops.transpose(ops.reshape(projection.forward(x), [B, S, this.#heads, width / this.#heads]), [0, 2, 1, 3]);
+    const attended = cache.attend(index, heads(this.q_proj), heads(this.k_proj), heads(this.v_proj)); // [B, heads, S, Dh]
+    return this.out_proj.forward(ops.reshape(ops.transpose(attended, [0, 2, 1, 3]), [B, S, width]));
   }
 }
 
