@@ -1,15 +1,18 @@
-import { type Checkpoint, CheckpointError, openCheckpoint } from "@waggle/checkpoint";
+import { CheckpointError } from "@waggle/checkpoint";
 import type { Module } from "@waggle/nn";
 import { llavaHf } from "@waggle/text";
 import { bindWeights } from "./bind.ts";
 import { bindBlip2, blip2Composition } from "./blip2.ts";
 import { buildLanguage } from "./build-language.ts";
+import { publishedKey } from "./checkpoint-keys.ts";
 import { type Composition, compose } from "./compose.ts";
+import { bindOriginalLlava, openOriginalLlava, originalLlava } from "./llava-original.ts";
 import { llavaParts, readConfig } from "./load.ts";
 import type { LoadOptions } from "./load-options.ts";
 import { miniGpt4Composition } from "./minigpt4.ts";
 import { isMiniGpt4, openMiniGpt4 } from "./minigpt4-folder.ts";
-import { folderOf } from "./start.ts";
+import { openModelFolder, openWeights } from "./model-folder.ts";
+import { openTower } from "./vision-tower.ts";
 
 /** One part of a model. */
 export interface PartDescription {
@@ -49,12 +52,16 @@ export interface ModelDescription {
  * files are downloaded; weights that are not here are described by what config.json implies.
  */
 export async function inspect(id: string, options: LoadOptions = {}): Promise<ModelDescription> {
-  const folder = await folderOf(id, options, ["*.json"]);
+  const model = await openModelFolder(id, options, ["*.json"]);
+  const { folder } = model;
   if (await isMiniGpt4(folder)) {
     return describeComposition(folder, "minigpt4", await miniGpt4Composition(folder, await openMiniGpt4(folder), options));
   }
-  const config = await readConfig(folder);
-  const checkpoint = await checkpointIfHere(folder);
+  const config = await readConfig(model.config);
+  const checkpoint =
+    config.model_type === "llava_llama"
+      ? null
+      : await ifHere(() => openWeights(model, options, config.model_type === "llava" ? publishedKey : undefined));
   switch (config.model_type) {
     case "text": {
       const language = buildLanguage(config.text);
@@ -64,6 +71,12 @@ export async function inspect(id: string, options: LoadOptions = {}): Promise<Mo
     case "llava": {
       const composition = compose({ ...llavaParts(config), prompt: llavaHf });
       if (checkpoint) composition.bind(checkpoint);
+      return describeComposition(folder, config.model_type, composition);
+    }
+    case "llava_llama": {
+      const tower = await openTower(config, model, options);
+      const { composition } = originalLlava(config, model, tower);
+      await ifHere(async () => bindOriginalLlava(composition, config, await openOriginalLlava(config, model, options), tower, options));
       return describeComposition(folder, config.model_type, composition);
     }
     case "blip-2": {
@@ -133,10 +146,10 @@ function describePart(name: PartDescription["name"], module: Module, sizes: Part
   return { name, parameters: module.parameterCount(), storedBytes, dtypes: [...new Set(known.map(({ dtype }) => dtype))].sort(), sizes };
 }
 
-/** The headers of the weights; null where the folder holds no weights, or not all of them. */
-async function checkpointIfHere(folder: string): Promise<Checkpoint | null> {
+/** What comes of opening weights; null where the folder holds none, or not all of them. */
+async function ifHere<T>(open: () => Promise<T>): Promise<T | null> {
   try {
-    return await openCheckpoint(folder);
+    return await open();
   } catch (error) {
     if (error instanceof CheckpointError && error.problems.every(({ code }) => code === "not_found" || code === "missing_shard"))
       return null;

@@ -20,6 +20,8 @@ export interface LoadOptions {
   readonly device?: Device;
   /** Of a hub id: branch, tag or commit. Default `main`. */
   readonly revision?: string;
+  /** Folder or hub id of the model that an adapter (PEFT) or a projector (mm_projector.bin) was trained over. */
+  readonly base?: string;
   /** Of a hub id: where the Hugging Face cache is. */
   readonly cacheDir?: string;
   /** Of a hub id: use only what the cache holds. */
@@ -40,6 +42,7 @@ export const loadOptionNames: readonly (keyof LoadOptions)[] = [
   "threads",
   "device",
   "revision",
+  "base",
   "cacheDir",
   "offline",
   "weightCache",

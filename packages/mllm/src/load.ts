@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { openCheckpoint, readJson } from "@waggle/checkpoint";
+import { readJson } from "@waggle/checkpoint";
 import type { LanguageModel } from "@waggle/language";
 import { ConfigError } from "@waggle/nn";
 import { mlp, type ProjectorFactory } from "@waggle/projectors";
@@ -9,13 +9,16 @@ import { folderProcessor } from "./assets.ts";
 import { bindWeights } from "./bind.ts";
 import { blip2Assembly } from "./blip2.ts";
 import { buildLanguage } from "./build-language.ts";
+import { publishedKey } from "./checkpoint-keys.ts";
 import { type Composition, compose } from "./compose.ts";
+import { originalLlavaAssembly } from "./llava-original.ts";
 import type { LoadOptions } from "./load-options.ts";
 import { miniGpt4Assembly } from "./minigpt4.ts";
 import { isMiniGpt4 } from "./minigpt4-folder.ts";
 import { type LlavaConfig, type ModelConfig, readModelConfig } from "./model-config.ts";
+import { openModelFolder, openWeights } from "./model-folder.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
-import { folderOf, start, startComposition, startLanguageModel } from "./start.ts";
+import { start, startBound, startLanguageModel } from "./start.ts";
 
 /**
  * Loads a published checkpoint: a folder, or a hub id (looked for in the Hugging Face cache, downloaded if need be).
@@ -23,18 +26,25 @@ import { folderOf, start, startComposition, startLanguageModel } from "./start.t
  */
 export async function load(id: string, options: LoadOptions = {}): Promise<MultimodalModel> {
   const began = performance.now();
-  const folder = await folderOf(id, options);
+  const model = await openModelFolder(id, options);
+  const { folder, base } = model;
   if (await isMiniGpt4(folder)) return start(await miniGpt4Assembly(folder, options, began), options);
-  const config = await readConfig(folder);
+  const config = await readConfig(model.config);
   switch (config.model_type) {
-    case "llava":
-      return startComposition(await llavaComposition(config, folder), folder, options, began);
+    case "llava": {
+      const composition = await llavaComposition(config, base);
+      composition.bind(await openWeights(model, options, publishedKey));
+      return startBound(composition, base, options, began);
+    }
+    case "llava_llama":
+      return start(await originalLlavaAssembly(config, model, options, began), options);
     case "blip-2":
+      if (folder !== base) throw new ConfigError(folder, [{ field: "", message: "adapters over BLIP-2 are not supported." }]);
       return start(await blip2Assembly(config, folder, options, began), options);
     case "text": {
       const language = buildLanguage(config.text);
-      bindWeights(language, await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
-      return startLanguageModel(language, folder, options, began);
+      bindWeights(language, await openWeights(model, options));
+      return startLanguageModel(language, base, options, began);
     }
     default:
       return config satisfies never;

@@ -2,6 +2,7 @@
 import { type ActivationName, activationNames, ConfigError, parseConfig } from "@waggle/nn";
 import { z } from "zod";
 import { type Blip2Config, readBlip2Config } from "./blip2-config.ts";
+import { type OriginalLlavaConfig, originalLlavaClass, originalLlavaNames, readOriginalLlava } from "./llava-original-config.ts";
 
 /** The language models that may stand alone, or under a picture. */
 const textModels = {
@@ -37,7 +38,7 @@ export interface TextModelConfig {
   readonly text: TextPart;
 }
 
-export type ModelConfig = LlavaConfig | Blip2Config | TextModelConfig;
+export type ModelConfig = LlavaConfig | OriginalLlavaConfig | Blip2Config | TextModelConfig;
 
 /** What LlavaConfig of transformers assumes where there is no vision_config: CLIP ViT-L/14 at 336 pixels. */
 const visionDefaults = {
@@ -53,6 +54,7 @@ const visionDefaults = {
 
 const supported = [
   `llava (LlavaForConditionalGeneration with a CLIP vision encoder)`,
+  ...originalLlavaNames,
   "blip-2 (Blip2ForConditionalGeneration with OPT)",
   ...Object.entries(textModels).map(([type, name]) => `${type} (${name})`),
 ];
@@ -85,6 +87,8 @@ export function readModelConfig(json: unknown, file: string): ModelConfig {
     ]);
   const classes = architectures ?? [];
   if (model_type === "llava" && classes.every((name) => name === "LlavaForConditionalGeneration")) return readLlava(json, file);
+  const original = originalLlavaClass(model_type, classes);
+  if (original !== undefined) return readOriginalLlava(json, file, original);
   if (model_type === "blip-2" && classes.every((name) => name === "Blip2ForConditionalGeneration")) return readBlip2Config(json, file);
   if (isTextModel(model_type) && classes.every((name) => name === textModels[model_type])) {
     return { model_type: "text", text: { model_type, config: parseConfig(file, part, json) } };
