@@ -78,6 +78,15 @@ describe.each(Object.entries(runtimes))("%s", (_, runtime) => {
     );
   });
 
+  test("knows the names of its graph at compile time", async () => {
+    using session = await runtime.compile(graph);
+    // @ts-expect-error: b is missing
+    await expect(session.run({ a: pair(1, 2) })).rejects.toMatchObject({ code: "feeds" });
+    const { sum, ...others } = await session.run({ a: pair(1, 2), b: pair(3, 4) }, { fetch: ["sum"] });
+    // @ts-expect-error: product was not fetched
+    expect([sum.dims, others.product]).toEqual([[1, 2], undefined]);
+  });
+
   test("says what ONNX Runtime says when a run fails", async () => {
     const index = input("index", "int64", [1]);
     using session = await runtime.compile({ name: "lookup", inputs: { a, index }, outputs: { row: ops.gather(a, index, 0) } });
