@@ -131,6 +131,13 @@ describe("answers", () => {
     }
   });
 
+  test("beams", async () => {
+    const { picture: shown, options, sequence } = expected.runs.beams_caption_a as { picture: string; options: object; sequence: number[] };
+    const { tokenIds, text } = await model.generate("", { images: [picture(shown)], ...options });
+    expect(tokenIds).toEqual(sequence.slice(T + 1));
+    expect(text).toBe(expected.runs.beams_caption_a.text);
+  });
+
   test("a second turn", async () => {
     const content = [picture("picture_a.png"), "is it day or night?"];
     const turns = [

@@ -6,12 +6,20 @@ export interface Dialect {
   promptIds(text: string, imageTokens: readonly number[], rendered: boolean): readonly number[];
   /** What penalties and bans see of the prompt. Default: all its ids; nothing where the authors' code hands over embeddings. */
   readonly visiblePrompt?: readonly number[];
+  /** The id that transformers 4.30 and 4.36 put in front of an answer to embeddings; with their `semantics` the rules see it. */
+  readonly firstId?: number | undefined;
   /** Options of conversations, beside those that prompt texts have too. */
   readonly conversation?: GenerationOptions;
   /** What of the prompt there is room for. Default: all of it, or an error. */
   fit?(prompt: readonly PromptSegment[], options: ResolvedOptions, rendered: boolean): readonly PromptSegment[];
   /** What of the generated text is the answer. Default: all of it. */
   answer?(rendered: boolean): AnswerText;
+}
+
+/** What the rules see of a prompt, with the meaning that the options have. undefined: all of it. */
+export function visibleIds({ visiblePrompt, firstId }: Dialect, { semantics }: ResolvedOptions): readonly number[] | undefined {
+  const begun = visiblePrompt !== undefined && firstId !== undefined && (semantics === "4.30" || semantics === "4.36");
+  return begun ? [firstId, ...visiblePrompt] : visiblePrompt;
 }
 
 /** What of a generated text is shown as the answer. */

@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WeightCache } from "@waggle/checkpoint";
+import { resolveOptions } from "@waggle/generation";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type AnswerText, strippedAnswer } from "./dialect.ts";
+import { type AnswerText, strippedAnswer, visibleIds } from "./dialect.ts";
 import { type ImageInput, image, load, type Message, type MultimodalModel } from "./index.ts";
 import { miniGpt4Assembly } from "./minigpt4.ts";
 import type { Assembly } from "./start.ts";
@@ -20,6 +21,7 @@ interface Run {
     readonly num_beams?: number;
   };
   readonly embeds_length: number;
+  readonly dummy_first_id: number;
   readonly tokens: readonly number[];
   readonly text: string;
   readonly stopped_by: readonly number[] | null;
@@ -113,6 +115,28 @@ describe("conversations", () => {
     const { tokenIds } = await model.generate(messages);
     expect(tokenIds.slice(0, tokens.length)).toEqual(tokens);
     expect(tokenIds.length).toBeLessThanOrEqual(300);
+  });
+
+  test("beams, as in the release of transformers that made the case", async () => {
+    const { pictures = [], question, options, tokens, text } = run("beams");
+    const messages: Message[] = [{ role: "user", content: [...pictures.map(picture), question] }];
+    const result = await model.generate(messages, { ...options, semantics: "4.36" });
+    expect(result.tokenIds).toEqual(tokens);
+    expect(result.text).toBe(text);
+  });
+
+  test("the first id of older releases is penalised like what was said", () => {
+    const dialect = assembly.sight?.dialect;
+    if (dialect === undefined) throw new Error("no dialect");
+    const visible = (semantics: "newest" | "4.38" | "4.36" | "4.30") => visibleIds(dialect, resolveOptions({ semantics }));
+    expect([visible("newest"), visible("4.38")]).toEqual([[], []]);
+    expect([visible("4.36"), visible("4.30")]).toEqual([[run("main").dummy_first_id], [run("main").dummy_first_id]]);
+  });
+
+  test.each(["main", "default_repetition_penalty", "stop_two_ids"])("%s with the semantics that made it", async (name) => {
+    const { pictures = [], question, options, tokens } = run(name);
+    const messages: Message[] = [{ role: "user", content: [...pictures.map(picture), question] }];
+    expect((await model.generate(messages, { ...options, semantics: "4.36" })).tokenIds).toEqual(tokens);
   });
 
   test("a window that leaves no room for a prompt", async () => {

@@ -12,7 +12,7 @@ import { ConfigError } from "@waggle/nn";
 import { groupedLinear, qFormer } from "@waggle/projectors";
 import { IMAGE_PLACEHOLDER, loadTokenizer, miniGpt4, miniGpt4Llama2, splitPromptIds, type Tokenizer } from "@waggle/text";
 import { eva } from "@waggle/vision";
-import { generationDefaults } from "./assets.ts";
+import { generationDefaults, optionalObject } from "./assets.ts";
 import { bindWeights } from "./bind.ts";
 import { buildLanguage } from "./build-language.ts";
 import { type Composition, compose } from "./compose.ts";
@@ -40,7 +40,7 @@ export async function miniGpt4Assembly(folder: string, options: LoadOptions, beg
     processor: exactProcessor({ size: files.dims.image_size }),
     template: options.prompt ?? composition.prompt,
     tokenId: PICTURE,
-    dialect: miniGpt4Dialect(tokenizer, composition.prompt === vicunaChat),
+    dialect: miniGpt4Dialect(tokenizer, await firstIdOf(files.llm), composition.prompt === vicunaChat),
     defaults: await generationDefaults(files.llm, tokenizer),
     began,
   });
@@ -68,7 +68,16 @@ export async function miniGpt4Composition(folder: string, files: MiniGpt4Folder,
   return composition;
 }
 
-function miniGpt4Dialect(tokenizer: Tokenizer, hashesEnd: boolean): Dialect {
+/** bos_token_id of the language model's generation config, or of its config: 0 for the published Vicuna v0, though its `<s>` is 1. */
+async function firstIdOf(llm: string): Promise<number | undefined> {
+  for (const name of ["generation_config.json", "config.json"]) {
+    const id = (await optionalObject(join(llm, name)))?.bos_token_id;
+    if (typeof id === "number") return id;
+  }
+  return undefined;
+}
+
+function miniGpt4Dialect(tokenizer: Tokenizer, firstId: number | undefined, hashesEnd: boolean): Dialect {
   return {
     promptIds: (text, imageTokens, rendered) =>
       splitPromptIds(tokenizer, rendered ? text : text.replaceAll("<ImageHere>", IMAGE_PLACEHOLDER), {
@@ -76,6 +85,7 @@ function miniGpt4Dialect(tokenizer: Tokenizer, hashesEnd: boolean): Dialect {
         imageTokenId: PICTURE,
       }),
     visiblePrompt: [],
+    firstId,
     conversation: { ...chatDefaults, ...(hashesEnd && { stop_words_ids: hashes(tokenizer) }) },
     fit: (prompt, { max_new_tokens, max_length }, rendered) =>
       rendered && max_new_tokens !== null ? lastOf(prompt, max_length ?? chatLength, max_new_tokens) : prompt,
