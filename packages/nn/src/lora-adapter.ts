@@ -68,7 +68,8 @@ export async function openAdapter(folder: string, options: { readonly signal?: A
       const pair = halves.get(module) ?? { table: table !== undefined };
       halves.set(module, { ...pair, [half === "A" ? "A" : "B"]: tensor });
     } else if (/\.lora_/.test(name)) problems.push(`${key} is not supported: only matrices lora_A and lora_B are (no DoRA).`);
-    else replacements.set(name.replace(/\.(modules_to_save(\.default)?|base_layer)\./, "."), tensor);
+    else if (!name.includes(".original_module."))
+      replacements.set(name.replace(/\.(modules_to_save(\.default)?|base_layer)\./, "."), tensor);
   }
   const updates = new Map<string, LowRankUpdate>();
   for (const [module, { A, B, table }] of halves) {
