@@ -110,7 +110,7 @@ describe("nobody's answer depends on the others", () => {
     expect(together.map(({ tokenIds }) => tokenIds)).toEqual(alone);
   });
 
-  test("requests that come while others are served get the same too", async () => {
+  test("requests that come while others are served, or any moment after, get the same too", async () => {
     const shared = engine({ slots: 2, chunk: 8 });
     const [first, second] = [requests[0], requests[2]];
     if (!first || !second) throw new Error("too few requests");
@@ -123,6 +123,10 @@ describe("nobody's answer depends on the others", () => {
     const alone = (await ask(engine(), second.promptIds, { max_new_tokens: 10 }).result).tokenIds;
     for (const tokens of await Promise.all(later)) expect(tokens).toEqual(alone);
     expect((await running.result).tokenIds).toEqual((await ask(engine(), first.promptIds, { max_new_tokens: 40 }).result).tokenIds);
+    for (let moment = 0; moment < 12; moment++) {
+      for (let i = 0; i < moment; i++) await null;
+      expect((await ask(shared, second.promptIds, { max_new_tokens: 1 }).result).tokenIds).toEqual(alone.slice(0, 1));
+    }
   });
 });
 

@@ -124,7 +124,8 @@ export class Engine implements Disposable {
     this.#running = true;
     await null; // generate() returns its stream before anything happens on it
     try {
-      while (!this.#disposed && (await this.#turn())) {}
+      // Who came in after the turn looked is seen here: nothing can happen between this and the end.
+      while (!this.#disposed && ((await this.#turn()) || this.#waiting.length > 0)) {}
     } catch (error) {
       this.#failAll(error); // a lost worker, no memory: nothing that the cache holds can be trusted any more
       this.#slots.clear();
@@ -141,7 +142,7 @@ export class Engine implements Disposable {
     if (prefilling) await this.#prefill(prefilling);
     const answering = this.#slots.rows.some((slot) => unfinished(slot) && inAnswer(slot));
     if (answering) await this.#step();
-    return prefilling !== undefined || answering || this.#waiting.length > 0;
+    return prefilling !== undefined || answering;
   }
 
   /** Gives waiting requests a slot while there is one. */
