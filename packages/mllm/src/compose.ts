@@ -7,6 +7,7 @@ import type { PromptTemplate, Tokenizer } from "@waggle/text";
 import type { VisionEncoder } from "@waggle/vision";
 import { bindWeights } from "./bind.ts";
 import { publishedKey } from "./checkpoint-keys.ts";
+import { type FamilyPrompt, familyOf } from "./family.ts";
 import type { LoadOptions } from "./load-options.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
 import { startComposition } from "./start.ts";
@@ -133,9 +134,15 @@ export class Composition {
     return { name: "decoder", ...decoderGraph(this.modules.language_model) };
   }
 
-  /** Binds the weights of a llava-hf checkpoint, in any of its spellings; strict, and without reading them. */
+  /** What the prompt knows of its family; null for a template alone. */
+  get family(): FamilyPrompt | null {
+    return familyOf(this.prompt);
+  }
+
+  /** Binds the weights of a llava-hf checkpoint, in any of its spellings, or of the prompt's family; strict, and without reading them. */
   bind(checkpoint: StateDict): void {
-    bindWeights(this.modules, checkpoint, publishedKey);
+    if (this.family) this.family.bind(this.modules, checkpoint);
+    else bindWeights(this.modules, checkpoint, publishedKey);
   }
 
   /** Takes weights, and what is not given here, from a folder or a hub id, and starts the model. */

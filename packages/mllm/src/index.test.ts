@@ -8,6 +8,8 @@ test("the exported names", () => {
       "Composition",
       "MultimodalModel",
       "compose",
+      "honeybeePrompt",
+      "honeybeePrompt2023",
       "image",
       "inspect",
       "load",

@@ -6,6 +6,7 @@ import { bindBlip2, blip2Composition } from "./blip2.ts";
 import { buildLanguage } from "./build-language.ts";
 import { publishedKey } from "./checkpoint-keys.ts";
 import { type Composition, compose } from "./compose.ts";
+import { honeybeeComposition, honeybeeKey } from "./honeybee.ts";
 import { bindOriginalLlava, openOriginalLlava, originalLlava } from "./llava-original.ts";
 import { llavaParts, readConfig } from "./load.ts";
 import type { LoadOptions } from "./load-options.ts";
@@ -47,6 +48,9 @@ export interface ModelDescription {
   };
 }
 
+/** What brings the keys of an adapter and its base to one form. */
+const spellings: { readonly [type: string]: ((key: string) => string) | undefined } = { llava: publishedKey, honeybee: honeybeeKey };
+
 /**
  * What a model is and what it needs, from config.json and the headers of its weight files. Of a hub id only the small
  * files are downloaded; weights that are not here are described by what config.json implies.
@@ -59,9 +63,7 @@ export async function inspect(id: string, options: LoadOptions = {}): Promise<Mo
   }
   const config = await readConfig(model.config);
   const checkpoint =
-    config.model_type === "llava_llama"
-      ? null
-      : await ifHere(() => openWeights(model, options, config.model_type === "llava" ? publishedKey : undefined));
+    config.model_type === "llava_llama" ? null : await ifHere(() => openWeights(model, options, spellings[config.model_type]));
   switch (config.model_type) {
     case "text": {
       const language = buildLanguage(config.text);
@@ -77,6 +79,11 @@ export async function inspect(id: string, options: LoadOptions = {}): Promise<Mo
       const tower = await openTower(config, model, options);
       const { composition } = originalLlava(config, model, tower);
       await ifHere(async () => bindOriginalLlava(composition, config, await openOriginalLlava(config, model, options), tower, options));
+      return describeComposition(folder, config.model_type, composition);
+    }
+    case "honeybee": {
+      const composition = honeybeeComposition(config);
+      if (checkpoint) composition.bind(checkpoint);
       return describeComposition(folder, config.model_type, composition);
     }
     case "blip-2": {

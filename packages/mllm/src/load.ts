@@ -11,6 +11,7 @@ import { blip2Assembly } from "./blip2.ts";
 import { buildLanguage } from "./build-language.ts";
 import { publishedKey } from "./checkpoint-keys.ts";
 import { type Composition, compose } from "./compose.ts";
+import { honeybeeComposition, honeybeeKey, honeybeeTokenizer } from "./honeybee.ts";
 import { originalLlavaAssembly } from "./llava-original.ts";
 import type { LoadOptions } from "./load-options.ts";
 import { miniGpt4Assembly } from "./minigpt4.ts";
@@ -38,6 +39,11 @@ export async function load(id: string, options: LoadOptions = {}): Promise<Multi
     }
     case "llava_llama":
       return start(await originalLlavaAssembly(config, model, options, began), options);
+    case "honeybee": {
+      const composition = honeybeeComposition(config, await honeybeeTokenizer(base, config, options));
+      composition.bind(await openWeights(model, options, honeybeeKey));
+      return startBound(composition, base, options, began);
+    }
     case "blip-2":
       if (folder !== base) throw new ConfigError(folder, [{ field: "", message: "adapters over BLIP-2 are not supported." }]);
       return start(await blip2Assembly(config, folder, options, began), options);

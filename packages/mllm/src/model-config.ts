@@ -2,6 +2,7 @@
 import { type ActivationName, activationNames, ConfigError, parseConfig } from "@waggle/nn";
 import { z } from "zod";
 import { type Blip2Config, readBlip2Config } from "./blip2-config.ts";
+import { type HoneybeeConfig, isHoneybee, readHoneybeeConfig } from "./honeybee-config.ts";
 import { type OriginalLlavaConfig, originalLlavaClass, originalLlavaNames, readOriginalLlava } from "./llava-original-config.ts";
 
 /** The language models that may stand alone, or under a picture. */
@@ -38,7 +39,7 @@ export interface TextModelConfig {
   readonly text: TextPart;
 }
 
-export type ModelConfig = LlavaConfig | OriginalLlavaConfig | Blip2Config | TextModelConfig;
+export type ModelConfig = LlavaConfig | OriginalLlavaConfig | HoneybeeConfig | Blip2Config | TextModelConfig;
 
 /** What LlavaConfig of transformers assumes where there is no vision_config: CLIP ViT-L/14 at 336 pixels. */
 const visionDefaults = {
@@ -55,6 +56,7 @@ const visionDefaults = {
 const supported = [
   `llava (LlavaForConditionalGeneration with a CLIP vision encoder)`,
   ...originalLlavaNames,
+  "mllm (HoneybeeForConditionalGeneration)",
   "blip-2 (Blip2ForConditionalGeneration with OPT)",
   ...Object.entries(textModels).map(([type, name]) => `${type} (${name})`),
 ];
@@ -89,6 +91,7 @@ export function readModelConfig(json: unknown, file: string): ModelConfig {
   if (model_type === "llava" && classes.every((name) => name === "LlavaForConditionalGeneration")) return readLlava(json, file);
   const original = originalLlavaClass(model_type, classes);
   if (original !== undefined) return readOriginalLlava(json, file, original);
+  if (isHoneybee(model_type, classes)) return readHoneybeeConfig(json, file);
   if (model_type === "blip-2" && classes.every((name) => name === "Blip2ForConditionalGeneration")) return readBlip2Config(json, file);
   if (isTextModel(model_type) && classes.every((name) => name === textModels[model_type])) {
     return { model_type: "text", text: { model_type, config: parseConfig(file, part, json) } };

@@ -12,6 +12,7 @@ import { folderProcessor, generationDefaults } from "./assets.ts";
 import type { Composition } from "./compose.ts";
 import type { Dialect } from "./dialect.ts";
 import { type ExplainGraph, explainGraph, explainPicture } from "./explain.ts";
+import { familyOf } from "./family.ts";
 import { type LoadOptions, loadOptionNames } from "./load-options.ts";
 import { type Explain, MultimodalModel } from "./multimodal-model.ts";
 import { type Encode, PictureFeatures } from "./picture-features.ts";
@@ -81,7 +82,8 @@ export async function startComposition(
 export async function startBound(composition: Composition, folder: string, options: LoadOptions, began: number): Promise<MultimodalModel> {
   const tokenizer = composition.tokenizer ?? (await loadTokenizer(folder));
   const { placeholder } = composition;
-  const tokenId = tokenizer.tokenId(placeholder);
+  const family = (options.prompt && familyOf(options.prompt)) ?? composition.family;
+  const tokenId = family?.tokenId ?? tokenizer.tokenId(placeholder);
   if (tokenId === undefined) {
     throw new ConfigError("compose", [
       { field: "placeholder", message: `the tokenizer has no token ${placeholder}; name the one that stands for a picture.` },
@@ -89,9 +91,10 @@ export async function startBound(composition: Composition, folder: string, optio
   }
   const assembly = assemblyOf(composition, {
     tokenizer,
-    processor: composition.processor ?? (await folderProcessor(folder)),
+    processor: composition.processor ?? family?.processor(composition.modules.vision_tower.image_size) ?? (await folderProcessor(folder)),
     template: options.prompt ?? composition.prompt,
     tokenId,
+    dialect: family?.dialect(tokenizer),
     defaults: await generationDefaults(folder, tokenizer),
     began,
   });
