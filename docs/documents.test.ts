@@ -1,5 +1,6 @@
 import { execFile, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -20,15 +21,18 @@ const programs = documents.flatMap((document) =>
   blocksOf(readFileSync(`${root}/${document}`, "utf8")).map((block: Block) => ({
     ...block,
     title: `${document}:${block.line}`,
-    file: `${folder}/${document.replace(/\W+/g, "-")}-${block.line}.ts`,
+    file: `${folder}/${document.replace(/\W+/g, "-")}/${block.name ?? `line-${block.line}.ts`}`,
   })),
 );
 
 beforeAll(() => {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  for (const { file, code } of programs) writeFileSync(file, `${code}\nexport {};\n`);
-  writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({ extends: "../../tsconfig.tests.json", include: ["*.ts"] }));
+  for (const { file, code } of programs) {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, `${code}\nexport {};\n`);
+  }
+  writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({ extends: "../../tsconfig.tests.json", include: ["**/*.ts"] }));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -57,4 +61,20 @@ test("README.md shows a complete example and its output by line 30", () => {
   const [first] = blocksOf(lines);
   expect(first?.run).toBe(true);
   expect(first?.output).toBeTruthy();
+});
+
+const links = documents.flatMap((document) =>
+  [...readFileSync(`${root}/${document}`, "utf8").matchAll(/\]\((?!https?:)([^)#\s]+)/g)].map(([, path = ""]) => ({
+    document,
+    path: relative(root, join(root, dirname(document), path)),
+  })),
+);
+
+test("links lead to files that are there", () => {
+  expect(links.filter(({ path }) => !existsSync(join(root, path)))).toEqual([]);
+});
+
+test("README.md leads to every page of docs/", () => {
+  const linked = new Set(links.filter(({ document }) => document === "README.md").map(({ path }) => path));
+  expect(documents.filter((document) => document.startsWith("docs/") && !linked.has(document))).toEqual([]);
 });

@@ -1,9 +1,10 @@
 // @ts-check
-/** @typedef {{ line: number, code: string, run: boolean, output: string | null }} Block */
+/** @typedef {{ line: number, name: string | null, code: string, run: boolean, output: string | null }} Block */
 
 /**
  * The fenced `ts` blocks of a Markdown text: each is a program. A `text` block right after it is what the program prints.
- * A block marked "ts no-run" needs the network or a large model: it is type-checked only.
+ * A block marked "ts no-run" needs the network or a large model: it is type-checked only. One marked with a file name
+ * ("ts pool.ts") is a file that the other blocks of its text may import.
  * @param {string} markdown
  * @returns {Block[]}
  */
@@ -15,6 +16,7 @@ export function blocksOf(markdown) {
     const next = fences[index + 1];
     const between = next ? markdown.slice(fence.index + whole.length, next.index) : "";
     const output = next?.[1] === "text" && between.trim() === "" ? (next[3] ?? "") : null;
-    return [{ line: markdown.slice(0, fence.index).split("\n").length, code, run: mark.trim() !== "no-run", output }];
+    const name = mark.trim().endsWith(".ts") ? mark.trim() : null;
+    return [{ line: markdown.slice(0, fence.index).split("\n").length, name, code, run: mark.trim() !== "no-run", output }];
   });
 }
