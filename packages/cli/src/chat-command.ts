@@ -1,9 +1,9 @@
 import type { Message } from "@waggle/mllm";
 import { Command } from "commander";
-import { withModel } from "./open-model.ts";
+import { addModelFlags, type ModelFlags, withModel } from "./open-model.ts";
 import { addSamplingFlags, collect, generationOptions, type SamplingFlags } from "./sampling-flags.ts";
 
-interface Flags extends SamplingFlags {
+interface Flags extends SamplingFlags, ModelFlags {
   readonly image?: readonly string[];
 }
 
@@ -12,9 +12,9 @@ export function chatCommand(): Command {
     .description("talk in the terminal; Ctrl-C stops the answer, at the prompt it leaves")
     .argument("<model>", "folder, Hugging Face id, or `mini`")
     .option("--image <file>", "a picture for the first message: file or http(s) URL; may be given several times", collect);
-  return addSamplingFlags(command).action(async (name: string, flags: Flags) => {
+  return addSamplingFlags(addModelFlags(command)).action(async (name: string, flags: Flags) => {
     const options = generationOptions(flags, command);
-    await withModel(name, async (model) => {
+    await withModel(name, flags, async (model) => {
       const [{ Conversation }, { image }] = await Promise.all([import("./conversation.ts"), import("@waggle/mllm")]);
       const answer = (messages: readonly Message[]) => model.chat(messages, options);
       await new Conversation({

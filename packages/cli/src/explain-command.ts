@@ -1,24 +1,24 @@
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { withModel } from "./open-model.ts";
+import { addModelFlags, type ModelFlags, withModel } from "./open-model.ts";
 
-interface Flags {
+interface Flags extends ModelFlags {
   readonly image: string;
   readonly out: string;
   readonly size?: number;
 }
 
 export function explainCommand(): Command {
-  return new Command("explain")
+  return addModelFlags(new Command("explain"))
     .description("draw what every visual token of a picture was made from")
     .argument("<model>", "folder, Hugging Face id, or `mini`")
     .requiredOption("--image <file>", "the picture: file, http(s) URL, or - for stdin")
     .requiredOption("--out <dir>", "folder for overview.png, token-*.png and maps.json; made if missing")
     .option("--size <pixels>", "side of a token's drawing (default 224)", wholeNumber)
-    .action(async (name: string, { image: source, out, size }: Flags) => {
+    .action(async (name: string, { image: source, out, size, base }: Flags) => {
       const { image } = await import("@waggle/mllm");
-      await withModel(name, async (model) => {
+      await withModel(name, { ...(base !== undefined && { base }) }, async (model) => {
         const { kind, tokens, draw } = await model.explain(image(source));
         await mkdir(out, { recursive: true });
         await write(join(out, "overview.png"), await draw({ size: Math.min(size ?? 224, 112) }));

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -18,7 +18,7 @@ beforeAll(() => {
 afterAll(() => rmSync(temporary, { recursive: true }));
 
 async function generate(family: string, pictures: readonly string[], args: readonly string[]): Promise<string> {
-  const images = pictures.flatMap((name) => ["--image", join(golden, family, name)]);
+  const images = pictures.flatMap((name) => ["--image", resolve(golden, family, name)]);
   const env = { ...process.env, WAGGLE_CACHE: temporary, HF_HUB_OFFLINE: "1" };
   const options = { env, timeout: 60_000 };
   return (await promisify(execFile)(process.execPath, [waggle, "generate", join(golden, family), ...images, ...args], options)).stdout;
@@ -42,6 +42,26 @@ describe("a MiniGPT-4 folder", () => {
       "--json",
     ]);
     expect(JSON.parse(stdout)).toMatchObject({ text: answers[0], tokenIds: tokens[0], finishReason: "length" });
+  });
+});
+
+describe("LLaVA in its authors' layout", () => {
+  const { cases, stage1Projector, lora } = JSON.parse(readFileSync(join(golden, "llava-tiny-original", "expected.json"), "utf8"));
+  const original = join(golden, "llava-tiny-original");
+  test.each([
+    ["the whole model", "llava-tiny-original", cases, []],
+    ["mm_projector.bin over its base", "llava-tiny-original/stage1-projector", stage1Projector.cases, ["--base", original]],
+    ["a LoRA adapter over its base", "llava-tiny-original/lora", lora.cases, ["--base", original]],
+  ])("%s", async (_, folder, [{ images, prompt, tokenIds, text }], base) => {
+    const args = ["--raw", "--prompt", prompt, "--max-new-tokens", "24", "--json", ...base];
+    const answer = JSON.parse(await generate(folder, [join(original, images[0])], args));
+    expect(answer).toMatchObject({ tokenIds, text, usage: { imageTokens: 16 } });
+  });
+
+  test("what inspect says of them", async () => {
+    const args = [waggle, "inspect", join(original, "lora"), "--base", original, "--json"];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, HF_HUB_OFFLINE: "1" } });
+    expect(JSON.parse(stdout)).toMatchObject({ model_type: "llava_llama", tokensPerImage: 16, maxPositions: 512 });
   });
 });
 

@@ -1,10 +1,10 @@
 import type { GenerationOptions } from "@waggle/generation";
 import type { ChatStream, MultimodalModel } from "@waggle/mllm";
 import { Command } from "commander";
-import { withModel } from "./open-model.ts";
+import { addModelFlags, type ModelFlags, withModel } from "./open-model.ts";
 import { addSamplingFlags, collect, generationOptions, type SamplingFlags } from "./sampling-flags.ts";
 
-interface Flags extends SamplingFlags {
+interface Flags extends SamplingFlags, ModelFlags {
   readonly image?: readonly string[];
   readonly prompt: string;
   readonly raw?: true;
@@ -18,11 +18,11 @@ export function generateCommand(): Command {
     .option("--image <file>", "a picture: file, http(s) URL, or - for stdin; may be given several times", collect)
     .requiredOption("--prompt <text>", "the user's message; with --raw the whole prompt text")
     .option("--raw", "do not put the prompt through the model's template; <image> stands for each picture");
-  return addSamplingFlags(command)
+  return addSamplingFlags(addModelFlags(command))
     .option("--json", "print one JSON object: text, tokenIds, finishReason, usage, timings")
     .action(async (name: string, flags: Flags) => {
       const options = generationOptions(flags, command);
-      await withModel(name, async (model) => {
+      await withModel(name, flags, async (model) => {
         const answer = await start(model, flags, options);
         if (flags.json) {
           process.stdout.write(`${JSON.stringify(await answer.result)}\n`);

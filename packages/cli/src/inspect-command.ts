@@ -1,18 +1,18 @@
 import type { ModelDescription, PartDescription } from "@waggle/mllm";
 import { Command } from "commander";
-import { modelId } from "./open-model.ts";
+import { addModelFlags, type ModelFlags, modelId, modelOptions } from "./open-model.ts";
 import { progressDisplay } from "./progress-bar.ts";
 import { amount, bytes, table } from "./table.ts";
 
 export function inspectCommand(): Command {
-  return new Command("inspect")
+  return addModelFlags(new Command("inspect"))
     .description("what a model is and what it needs; reads headers only, never the weights")
     .argument("<model>", "folder, Hugging Face id, or `mini`")
     .option("--json", "print one JSON object")
-    .action(async (name: string, { json }: { readonly json?: true }) => {
+    .action(async (name: string, { json, ...flags }: ModelFlags & { readonly json?: true }) => {
       const { inspect } = await import("@waggle/mllm");
       const { onProgress, stop } = progressDisplay();
-      const description = await inspect(modelId(name), { onProgress }).finally(stop);
+      const description = await inspect(modelId(name), { onProgress, ...modelOptions(flags) }).finally(stop);
       process.stdout.write(json ? `${JSON.stringify(description)}\n` : report(description));
     });
 }

@@ -1,5 +1,6 @@
 import { mini } from "@waggle/mini";
 import type { MultimodalModel } from "@waggle/mllm";
+import type { Command } from "commander";
 import { progressDisplay } from "./progress-bar.ts";
 
 /** `mini` is the embedded model; everything else is a folder or a hub id. */
@@ -7,12 +8,26 @@ export function modelId(name: string): string {
   return name === "mini" ? mini : name;
 }
 
+/** How a model is opened. */
+export interface ModelFlags {
+  readonly base?: string;
+}
+
+export function addModelFlags(command: Command): Command {
+  return command.option("--base <model>", "what an adapter (PEFT) or mm_projector.bin was trained over: folder or Hugging Face id");
+}
+
+/** The flags as options of load() and inspect(). */
+export function modelOptions({ base }: ModelFlags): { base?: string } {
+  return base === undefined ? {} : { base: modelId(base) };
+}
+
 /** Loads a model with a progress bar, hands it to `use`, and disposes of it whatever happens. */
-export async function withModel<T>(name: string, use: (model: MultimodalModel) => Promise<T>): Promise<T> {
+export async function withModel<T>(name: string, flags: ModelFlags, use: (model: MultimodalModel) => Promise<T>): Promise<T> {
   // Only now: what runs models takes a second to load, which `waggle --help` and a misspelt flag need not wait for.
   const { load } = await import("@waggle/mllm");
   const { onProgress, stop } = progressDisplay();
-  const model = await load(modelId(name), { onProgress }).finally(stop);
+  const model = await load(modelId(name), { onProgress, ...modelOptions(flags) }).finally(stop);
   try {
     return await use(model);
   } finally {
