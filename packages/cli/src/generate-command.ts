@@ -2,7 +2,7 @@ import type { GenerationOptions } from "@waggle/generation";
 import type { ChatStream, MultimodalModel } from "@waggle/mllm";
 import { Command } from "commander";
 import { addModelFlags, type ModelFlags, withModel } from "./open-model.ts";
-import { addSamplingFlags, collect, generationOptions, type SamplingFlags } from "./sampling-flags.ts";
+import { addSamplingFlags, collect, generationOptions, number, type SamplingFlags } from "./sampling-flags.ts";
 
 interface Flags extends SamplingFlags, ModelFlags {
   readonly image?: readonly string[];
@@ -19,13 +19,19 @@ export function generateCommand(): Command {
     .requiredOption("--prompt <text>", "the user's message; with --raw the whole prompt text")
     .option("--raw", "do not put the prompt through the model's template; <image> stands for each picture");
   return addSamplingFlags(addModelFlags(command))
-    .option("--json", "print one JSON object: text, tokenIds, finishReason, usage, timings")
+    .option("--num-return-sequences <n>", "print the n best answers of the beams, each behind its score", number)
+    .option("--json", "print one JSON object: text, tokenIds, finishReason, usage, timings, and with beams sequences")
     .action(async (name: string, flags: Flags) => {
       const options = generationOptions(flags, command);
       await withModel(name, flags, async (model) => {
         const answer = await start(model, flags, options);
         if (flags.json) {
           process.stdout.write(`${JSON.stringify(await answer.result)}\n`);
+          return;
+        }
+        if ((flags.numReturnSequences ?? 1) > 1) {
+          const { sequences = [] } = await answer.result;
+          for (const { score, text } of sequences) process.stdout.write(`${score.toFixed(4)}\t${text}\n`);
           return;
         }
         for await (const piece of answer) process.stdout.write(piece);

@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError } from "commander";
 /** What commander makes of the flags that {@link addSamplingFlags} adds. */
 export interface SamplingFlags {
   readonly maxNewTokens?: number;
+  readonly maxLength?: number;
   readonly greedy?: true;
   readonly temperature?: number;
   readonly topK?: number;
@@ -11,6 +12,11 @@ export interface SamplingFlags {
   readonly repetitionPenalty?: number;
   readonly noRepeatNgramSize?: number;
   readonly seed?: number;
+  readonly numBeams?: number;
+  readonly lengthPenalty?: number;
+  readonly earlyStopping?: boolean | "never";
+  /** Only where several answers are printed. */
+  readonly numReturnSequences?: number;
   readonly stop?: readonly string[];
 }
 
@@ -21,6 +27,7 @@ const samplingOnly = { temperature: "--temperature", topK: "--top-k", topP: "--t
 export function addSamplingFlags(command: Command): Command {
   return command
     .option("--max-new-tokens <n>", "length of the answer", number)
+    .option("--max-length <n>", "length of prompt and answer together", number)
     .option("--greedy", "always the best token (the default where the model's generation_config.json says nothing else)")
     .option("--temperature <t>", "draw at random; below 1 more careful, above 1 more daring", number)
     .option("--top-k <k>", "draw among the k best tokens (0: all; default 50)", number)
@@ -28,6 +35,9 @@ export function addSamplingFlags(command: Command): Command {
     .option("--repetition-penalty <r>", "above 1: what was said before becomes less likely", number)
     .option("--no-repeat-ngram-size <n>", "never repeat n tokens in a row", number)
     .option("--seed <n>", "where the random numbers start; the same seed gives the same answer", number)
+    .option("--num-beams <n>", "look for the answer in n sequences at once; it is shown when it is complete", number)
+    .option("--length-penalty <p>", "of beams: above 0 favours long answers, below 0 short ones (default 1)", number)
+    .option("--early-stopping [when]", "of beams: end with the first n complete answers; `never`: when none can be better", earlyStopping)
     .option("--stop <text>", "end before this text; may be given several times", collect);
 }
 
@@ -42,6 +52,7 @@ export function generationOptions(flags: SamplingFlags, command: Command): Gener
   const sampling = draws.length > 0 || (flags.seed !== undefined && !flags.greedy);
   const options: GenerationOptions = {
     max_new_tokens: flags.maxNewTokens,
+    max_length: flags.maxLength,
     do_sample: flags.greedy ? false : sampling ? true : undefined,
     temperature: flags.temperature,
     top_k: flags.topK,
@@ -49,13 +60,24 @@ export function generationOptions(flags: SamplingFlags, command: Command): Gener
     repetition_penalty: flags.repetitionPenalty,
     no_repeat_ngram_size: flags.noRepeatNgramSize,
     seed: flags.seed,
+    num_beams: flags.numBeams,
+    length_penalty: flags.lengthPenalty,
+    early_stopping: flags.earlyStopping,
+    num_return_sequences: flags.numReturnSequences,
     stop_strings: flags.stop,
   };
-  resolveOptions(options);
+  // How many beams there are, the model's generation_config.json may say too.
+  resolveOptions({ ...options, num_beams: flags.numBeams ?? flags.numReturnSequences });
   return options;
 }
 
-function number(text: string): number {
+function earlyStopping(text: string): boolean | "never" {
+  if (text === "never") return text;
+  if (text === "true" || text === "false") return text === "true";
+  throw new InvalidArgumentError(`expected true, false or never, got "${text}".`);
+}
+
+export function number(text: string): number {
   const value = Number(text);
   if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError(`expected a number, got "${text}".`);
   return value;

@@ -49,7 +49,8 @@ describe("a request that cannot be served", () => {
     [{ max_new_tokens: 0 }, "max_new_tokens: expected an integer ≥ 1, got 0"],
     [{ do_sample: true, temperature: Number.NaN }, "temperature: expected a number > 0, got NaN"],
     [{ max_tokens: 5 }, "max_tokens: unknown option"],
-    [{ num_beams: 3 }, "num_beams: 3 is not supported yet"],
+    [{ num_return_sequences: 3 }, "num_return_sequences: 3 is more than num_beams: 1"],
+    [{ num_beams: 3, early_stopping: "soon" }, 'early_stopping: expected one of true, false, "never", got "soon"'],
   ])("%j", async (options, message) => {
     const error = await model.generate("USER: Hi. ASSISTANT:", options as object).catch((error: unknown) => error);
     expect(error).toMatchObject({ name: "GenerationError", code: "option", message: expect.stringContaining(message) });

@@ -1,4 +1,4 @@
-import type { GenerationResult, GenerationStream } from "@waggle/generation";
+import type { GeneratedSequence, GenerationResult, GenerationStream } from "@waggle/generation";
 import type { AnswerText } from "./dialect.ts";
 
 /** The whole answer. Times in milliseconds; `loadMs` is the model's, and the same for every answer. */
@@ -6,6 +6,8 @@ export interface GenerateResult {
   readonly text: string;
   readonly tokenIds: readonly number[];
   readonly finishReason: GenerationResult["finishReason"];
+  /** With beams: `num_return_sequences` answers and their scores, best first. The best one is the answer. */
+  readonly sequences?: readonly GeneratedSequence[];
   readonly usage: { readonly promptTokens: number; readonly imageTokens: number; readonly completionTokens: number };
   readonly timings: { readonly loadMs: number; readonly encodeMs: number; readonly prefillMs: number; readonly decodeMs: number };
 }
@@ -23,7 +25,8 @@ export interface StartedAnswer {
 }
 
 /**
- * An answer while it is made: iterate for its text, await `result` for the whole; both may be done. Leaving the loop
+ * An answer while it is made: iterate for its text, await `result` for the whole; both may be done. With beams the text
+ * comes all at the end: only then is it known. Leaving the loop
  * and `stop()` end it with what there is ("abort"); the call's AbortSignal makes iteration and `result` throw its reason.
  */
 export class ChatStream implements AsyncIterable<string> {
@@ -55,12 +58,14 @@ export class ChatStream implements AsyncIterable<string> {
 
 async function finish({ tokens, imageTokens, loadMs, encodeMs, answer, release }: StartedAnswer): Promise<GenerateResult> {
   try {
-    const { text, tokenIds, finishReason, usage, timings } = await tokens.result;
+    const { text, tokenIds, finishReason, sequences, usage, timings } = await tokens.result;
     const { promptTokens, completionTokens } = usage;
+    const whole = (generated: string) => answer?.whole(generated) ?? generated;
     return {
-      text: answer?.whole(text) ?? text,
+      text: whole(text),
       tokenIds,
       finishReason,
+      ...(sequences && { sequences: sequences.map((sequence) => ({ ...sequence, text: whole(sequence.text) })) }),
       usage: { promptTokens, imageTokens, completionTokens },
       timings: { loadMs, encodeMs, ...timings },
     };

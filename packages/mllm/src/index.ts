@@ -1,4 +1,5 @@
 export { type ImageInput, image } from "@waggle/image";
+export type { BatchPrompt } from "./batch.ts";
 export { ChatStream, type GenerateResult } from "./chat-stream.ts";
 export { Composition, compose, type Parts } from "./compose.ts";
 export type { Explanation } from "./explain.ts";

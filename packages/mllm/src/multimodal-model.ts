@@ -10,8 +10,9 @@ import { type DecodeOptions, decodeImage, type ImageInput, type Picture } from "
 import { ConfigError } from "@waggle/nn";
 import type { Runtime } from "@waggle/runtime";
 import { PromptError, type Tokenizer } from "@waggle/text";
+import { type BatchPrompt, generateAll } from "./batch.ts";
 import { ChatStream, type GenerateResult, type StartedAnswer } from "./chat-stream.ts";
-import type { Dialect } from "./dialect.ts";
+import { type Dialect, visibleIds } from "./dialect.ts";
 import type { Explanation } from "./explain.ts";
 import { imagesOf, type Message } from "./message.ts";
 import type { PictureFeatures, PlacedPicture } from "./picture-features.ts";
@@ -75,6 +76,14 @@ export class MultimodalModel implements Disposable {
   }
 
   /**
+   * Answers several prompts together, in their order. Each gets what it would get alone, so an answer ends with its own
+   * last token: none is padded to the length of the longest.
+   */
+  generateBatch(prompts: readonly BatchPrompt[], options: CallOptions = {}): Promise<readonly GenerateResult[]> {
+    return generateAll(prompts, options, (prompt, each) => this.generate(prompt, each));
+  }
+
+  /**
    * What the projector looked at: a map over the picture for every visual token, and a way to draw them.
    * @throws ConfigError for projectors that map patches one by one: there is nothing to show.
    */
@@ -129,7 +138,7 @@ export class MultimodalModel implements Disposable {
         prompt: segments,
         detokenizer,
         options: withStops(options, stop, given.eos_token_id != null, tokenizer),
-        visiblePrompt: dialect?.visiblePrompt,
+        visiblePrompt: dialect && visibleIds(dialect, options),
         signal,
       });
       const imageTokens = segments.reduce((sum, segment) => sum + ("rows" in segment ? segment.rows : 0), 0);

@@ -18,7 +18,7 @@ interface Beam {
 
 /**
  * An answer that is looked for in `num_beams` sequences at once, each in a row of the cache. Which of them is the answer
- * is known at the end, so all tokens are shown then.
+ * is known at the end, so all tokens are shown then, and the whole text with the last of them.
  */
 export class BeamSearch extends Answer {
   readonly #rules: BeamRules;
@@ -63,10 +63,15 @@ export class BeamSearch extends Answer {
   protected override conclude(reason: FinishReason): void {
     const { num_return_sequences } = this.options;
     const found = reason === "abort" ? this.#interrupted() : this.#rules.finished;
-    const answers = found.slice(0, num_return_sequences).map((hypothesis, i) => this.#sequence(hypothesis, reason, i === 0));
+    const answers = found.slice(0, num_return_sequences).map((hypothesis) => this.#sequence(hypothesis, reason));
     const [first] = answers;
-    if (first) this.finish(first, answers);
-    else this.fail(unusable(`no beam above ${outOfTheRunning} (length_penalty: ${this.options.length_penalty})`));
+    if (!first) {
+      this.fail(unusable(`no beam above ${outOfTheRunning} (length_penalty: ${this.options.length_penalty})`));
+      return;
+    }
+    const { tokenIds, text } = first;
+    for (const [i, tokenId] of tokenIds.entries()) this.sink.token({ tokenId, text: i === tokenIds.length - 1 ? text : "" });
+    this.finish(first, answers);
   }
 
   #makeRules(): BeamRules {
@@ -115,13 +120,10 @@ export class BeamSearch extends Answer {
     return best([...this.#rules.finished, ...open], num_beams);
   }
 
-  /** The text of a hypothesis; `shown` sends its tokens to the reader. */
-  #sequence({ ids, score }: Hypothesis, reason: FinishReason, shown: boolean): GeneratedSequence {
+  #sequence({ ids, score }: Hypothesis, reason: FinishReason): GeneratedSequence {
     const transcript = new Transcript(this.detokenizer, this.options.stop_strings);
-    for (const [i, tokenId] of ids.entries()) {
-      const text = transcript.push(tokenId) + (i === ids.length - 1 ? transcript.end() : "");
-      if (shown) this.sink.token({ tokenId, text });
-    }
+    for (const id of ids) transcript.push(id);
+    transcript.end();
     const { eos_token_id, stop_words_ids } = this.options;
     const complete = eos_token_id.includes(ids.at(-1) ?? -1) || transcript.stopped || endsIn(ids, stop_words_ids);
     const open = reason === "abort" ? reason : ids.length >= this.maxNewTokens ? "length" : "stop";
