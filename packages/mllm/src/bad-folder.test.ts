@@ -43,7 +43,7 @@ describe("a folder that is not a model we can run", () => {
     [
       "an architecture of somebody else",
       { model_type: "idefics3", architectures: ["Idefics3ForConditionalGeneration"] },
-      "idefics3 (Idefics3ForConditionalGeneration) is not supported. Supported are llava (LlavaForConditionalGeneration with a CLIP vision encoder), llava_llama, llava (LlavaLlamaForCausalLM), llava_mistral (LlavaMistralForCausalLM), tinyllava (TinyLlavaForConditionalGeneration), blip-2 (Blip2ForConditionalGeneration with OPT), llama (LlamaForCausalLM), mistral (MistralForCausalLM), opt (OPTForCausalLM), qwen2 (Qwen2ForCausalLM).",
+      "idefics3 (Idefics3ForConditionalGeneration) is not supported. Supported are llava (LlavaForConditionalGeneration with a CLIP vision encoder), ",
     ],
     [
       "the authors' own architecture in a config.json of Hugging Face's layout",
