@@ -46,10 +46,11 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-function asWriteError(path: string, cause: unknown): unknown {
+/** What the operating system refused, as an error that says where and what to do; any other error stays what it is. */
+export function asWriteError(path: string, cause: unknown, cure = ""): unknown {
   const reason = cause instanceof Error && "syscall" in cause && "code" in cause ? String(cause.code) : undefined;
   if (reason === undefined) return cause;
-  const message = reason === "ENOSPC" ? "cannot be written: the disk is full." : `cannot be written (${reason}).`;
+  const message = reason === "ENOSPC" ? "cannot be written: the disk is full." : `cannot be written (${reason}).${cure}`;
   return new CheckpointError({ code: "unwritable", file: path, message }, { cause });
 }
 

@@ -211,11 +211,24 @@ describe("list and clear", () => {
   });
 });
 
+test("a folder that cannot be made is an error that names it and says what to do", async () => {
+  const { file, requests } = await ones(10);
+  const folder = join(file, "cache");
+  expect(await rejection(new WeightCache({ folder }).get(requests))).toMatchObject({
+    name: "CheckpointError",
+    code: "unwritable",
+    file: folder,
+    message: expect.stringMatching(/ENOTDIR.*WAGGLE_CACHE/) as string,
+  });
+});
+
 test("the default folder follows the environment", () => {
   const { WAGGLE_CACHE, XDG_CACHE_HOME } = process.env;
   try {
     process.env.XDG_CACHE_HOME = "/xdg";
     delete process.env.WAGGLE_CACHE;
+    expect(new WeightCache().folder).toBe("/xdg/waggle/weights");
+    process.env.WAGGLE_CACHE = "";
     expect(new WeightCache().folder).toBe("/xdg/waggle/weights");
     process.env.WAGGLE_CACHE = "/own";
     expect(new WeightCache().folder).toBe("/own/weights");

@@ -10,7 +10,7 @@
 import { mkdir, readdir, realpath, rm, stat, statfs, utimes } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { TEMPORARY, writeAtomically } from "./atomic-file.ts";
+import { asWriteError, TEMPORARY, writeAtomically } from "./atomic-file.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
 import { type ConvertedLayout, keyOf, locationsIn, planFile, type WeightRequest, writeConverted } from "./converted-file.ts";
 import { isLocked, releaseAbandoned, withLock } from "./file-lock.ts";
@@ -64,7 +64,11 @@ export class WeightCache {
    */
   async get(requests: readonly WeightRequest[], options: GetWeightsOptions = {}): Promise<ReadonlyMap<string, TensorLocation>> {
     checkOptions("WeightCache.get", options, ["signal", "onProgress"]);
-    const { signal, onProgress } = options;
+    const cure = " Weights are converted into it once: set WAGGLE_CACHE, or the folder of the WeightCache, to one that can be written.";
+    return this.#get(requests, options).catch((cause: unknown) => Promise.reject(asWriteError(this.folder, cause, cure)));
+  }
+
+  async #get(requests: readonly WeightRequest[], { signal, onProgress }: GetWeightsOptions): Promise<ReadonlyMap<string, TensorLocation>> {
     signal?.throwIfAborted();
     const key = keyOf(requests);
     await mkdir(this.folder, { recursive: true });
@@ -188,5 +192,5 @@ async function remove(path: string): Promise<number> {
 
 function defaultFolder(): string {
   const { WAGGLE_CACHE, XDG_CACHE_HOME } = process.env;
-  return join(WAGGLE_CACHE ?? join(XDG_CACHE_HOME ?? join(homedir(), ".cache"), "waggle"), "weights");
+  return join(WAGGLE_CACHE || join(XDG_CACHE_HOME || join(homedir(), ".cache"), "waggle"), "weights"); // set but empty is not set
 }
