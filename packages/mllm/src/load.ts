@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { readJson } from "@waggle/checkpoint";
+import type { AnyresGrid } from "@waggle/image";
 import type { LanguageModel } from "@waggle/language";
 import { ConfigError } from "@waggle/nn";
 import { mlp, type ProjectorFactory } from "@waggle/projectors";
@@ -20,6 +21,7 @@ import { type LlavaConfig, type ModelConfig, readModelConfig } from "./model-con
 import { openModelFolder, openWeights } from "./model-folder.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
 import { start, startBound, startLanguageModel } from "./start.ts";
+import { type TileMerge, tileMerge } from "./tile-merge.ts";
 
 /**
  * Loads a published checkpoint: a folder, or a hub id (looked for in the Hugging Face cache, downloaded if need be).
@@ -63,12 +65,21 @@ export async function readConfig(folder: string): Promise<ModelConfig> {
 }
 
 /** The parts that a llava-hf config.json asks for, without weights. */
-export function llavaParts(config: LlavaConfig): { vision: VisionEncoder; projector: ProjectorFactory; language: LanguageModel } {
+export function llavaParts(config: LlavaConfig): {
+  vision: VisionEncoder;
+  projector: ProjectorFactory;
+  language: LanguageModel;
+  tiles?: TileMerge;
+} {
+  const vision = clip(config.vision, {
+    layer: config.vision_feature_layer,
+    classToken: config.vision_feature_select_strategy === "full" ? "keep" : "drop",
+  });
+  const pinpoints = config.image_grid_pinpoints;
+  const grid: AnyresGrid | null = pinpoints && { convention: "transformers", pinpoints, tile: vision.image_size.height };
   return {
-    vision: clip(config.vision, {
-      layer: config.vision_feature_layer,
-      classToken: config.vision_feature_select_strategy === "full" ? "keep" : "drop",
-    }),
+    vision,
+    ...(grid && { tiles: tileMerge(grid, vision.grid.columns, "spatial_unpad") }),
     projector: mlp({ act: config.projector_hidden_act, bias: config.multimodal_projector_bias }),
     language: buildLanguage(config.text),
   };

@@ -32,6 +32,8 @@ export interface LlavaConfig {
   readonly projector_hidden_act: ActivationName;
   readonly multimodal_projector_bias: boolean;
   readonly image_token_id: number;
+  /** LLaVA-NeXT: [height, width] of the canvases that pictures are cut into tiles on. null: one view per picture. */
+  readonly image_grid_pinpoints: readonly (readonly [number, number])[] | null;
 }
 
 export interface TextModelConfig {
@@ -55,6 +57,7 @@ const visionDefaults = {
 
 const supported = [
   `llava (LlavaForConditionalGeneration with a CLIP vision encoder)`,
+  `llava_next (LlavaNextForConditionalGeneration with a CLIP vision encoder)`,
   ...originalLlavaNames,
   "mllm (HoneybeeForConditionalGeneration)",
   "blip-2 (Blip2ForConditionalGeneration with OPT)",
@@ -79,6 +82,20 @@ const llava = z.looseObject({
   image_token_id: z.int().min(0).optional(),
   tie_word_embeddings: z.boolean().optional(),
 });
+const next = z.looseObject({
+  image_grid_pinpoints: z
+    .array(z.tuple([z.int().min(1), z.int().min(1)]))
+    .min(1)
+    .nullish(),
+});
+/** What LlavaNextConfig of transformers assumes. */
+const nextPinpoints: readonly (readonly [number, number])[] = [
+  [336, 672],
+  [672, 336],
+  [672, 672],
+  [1008, 336],
+  [336, 1008],
+];
 
 /** Reads a parsed config.json; `file` is what errors call it. */
 export function readModelConfig(json: unknown, file: string): ModelConfig {
@@ -89,6 +106,10 @@ export function readModelConfig(json: unknown, file: string): ModelConfig {
     ]);
   const classes = architectures ?? [];
   if (model_type === "llava" && classes.every((name) => name === "LlavaForConditionalGeneration")) return readLlava(json, file);
+  if (model_type === "llava_next" && classes.every((name) => name === "LlavaNextForConditionalGeneration")) {
+    const { image_grid_pinpoints } = parseConfig(file, next, json);
+    return { ...readLlava(json, file), image_grid_pinpoints: image_grid_pinpoints ?? nextPinpoints };
+  }
   const original = originalLlavaClass(model_type, classes);
   if (original !== undefined) return readOriginalLlava(json, file, original);
   if (isHoneybee(model_type, classes)) return readHoneybeeConfig(json, file);
@@ -118,6 +139,7 @@ function readLlava(json: unknown, file: string): LlavaConfig {
     projector_hidden_act: config.projector_hidden_act,
     multimodal_projector_bias: config.multimodal_projector_bias,
     image_token_id: config.image_token_id ?? config.image_token_index ?? 32_000,
+    image_grid_pinpoints: null,
   };
 }
 

@@ -17,7 +17,7 @@ import { type LoadOptions, loadOptionNames } from "./load-options.ts";
 import { type Explain, MultimodalModel } from "./multimodal-model.ts";
 import { type Encode, PictureFeatures } from "./picture-features.ts";
 import { PromptEncoder } from "./prompt-encoder.ts";
-import type { TileMerge } from "./tile-merge.ts";
+import { checkSameTiles, type TileMerge } from "./tile-merge.ts";
 
 /** The part of a model that sees. */
 export interface Sight {
@@ -113,6 +113,7 @@ export interface Preset extends Pick<Assembly, "tokenizer" | "detokenizer" | "te
 export function assemblyOf(composition: Composition, { processor, tokenId, dialect, ...rest }: Preset): Assembly {
   const { placeholder, tiles, modules } = composition;
   checkPictureSize(processor, modules.vision_tower.image_size);
+  checkSameTiles(tiles?.grid ?? null, processor.anyres);
   return {
     language: modules.language_model,
     decoder: composition.decoderGraph(),

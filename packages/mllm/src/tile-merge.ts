@@ -7,6 +7,7 @@
  *
  * reference  haotian-liu/LLaVA `prepare_inputs_labels_for_multimodal`; transformers `LlavaNextModel.pack_image_features`
  */
+import { isDeepStrictEqual } from "node:util";
 import { type AnyresGrid, type AnyresLayout, anyresLayout, type Size } from "@waggle/image";
 import { ConfigError } from "@waggle/nn";
 
@@ -14,6 +15,8 @@ export const mergeTypes = ["flat", "spatial", "spatial_unpad"] as const;
 export type MergeType = (typeof mergeTypes)[number];
 
 export interface TileMerge {
+  /** The canvases, of which the image processor must choose too. */
+  readonly grid: AnyresGrid;
   /** Does the model have an `image_newline`? */
   readonly newline: boolean;
   /** A picture's visual tokens: rows of [tiles · T] tokens, the whole picture's first; −1 is the newline. */
@@ -23,6 +26,7 @@ export interface TileMerge {
 /** `side`: patches along one edge of a tile. Every patch must have its token. */
 export function tileMerge(grid: AnyresGrid, side: number, type: MergeType): TileMerge {
   return {
+    grid,
     newline: type === "spatial_unpad",
     tokenRows(picture) {
       const layout = anyresLayout(picture, grid, side);
@@ -45,6 +49,14 @@ function canvasRows({ tiles }: AnyresLayout, side: number, { top, left, rows, co
     return tile * side * side + (y % side) * side + (x % side);
   };
   return Array.from({ length: rows }, (_, y) => Array.from({ length: columns }, (_, x) => tokenAt(top + y, left + x)));
+}
+
+/** Processor and model must cut the same pictures into the same tiles. */
+export function checkSameTiles(ofModel: AnyresGrid | null, ofProcessor: AnyresGrid | null): void {
+  if (isDeepStrictEqual(ofModel, ofProcessor)) return;
+  const shown = (grid: AnyresGrid | null) => (grid === null ? "one view per picture" : JSON.stringify(grid));
+  const message = `makes ${shown(ofProcessor)}, but the model is composed for ${shown(ofModel)}.`;
+  throw new ConfigError("image processor", [{ field: "image_grid_pinpoints", message }]);
 }
 
 /** What keeps tiles from being merged: their tokens must stand for a square of patches. */
