@@ -26,13 +26,14 @@ export function progressDisplay(stream: NodeJS.WriteStream = process.stderr): Pr
   return {
     onProgress({ phase, file, loaded, total }) {
       if (total === 0) return;
+      const shown = { label: label[phase], file };
       if (running !== phase) {
         bar.stop();
-        bar.start(total, loaded);
+        bar.start(total, loaded, shown);
         running = phase;
       }
       bar.setTotal(total);
-      bar.update(loaded, { label: label[phase], file });
+      bar.update(loaded, shown);
     },
     stop() {
       bar.stop();

@@ -31,6 +31,14 @@ describe("a request that cannot be served", () => {
     await expect(model.generate(text, { images })).rejects.toMatchObject({ name: "PromptError", code: "images", ...counts });
   });
 
+  test("a picture that is not in a list", async () => {
+    const images = image(scene) as unknown as readonly ReturnType<typeof image>[];
+    await expect(model.generate(prompt, { images })).rejects.toMatchObject({
+      name: "PromptError",
+      message: expect.stringMatching(/a list/) as string,
+    });
+  });
+
   test("a placeholder that the user wrote into a message", async () => {
     const messages: Message[] = [{ role: "user", content: "What is <image>?" }];
     await expect(model.generate(messages)).rejects.toMatchObject({ code: "images", placeholders: 1, pictures: 0 });

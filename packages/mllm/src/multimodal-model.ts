@@ -114,6 +114,9 @@ export class MultimodalModel implements Disposable {
     const isText = typeof prompt === "string";
     const options = resolveOptions(defaults, (!isText && dialect?.conversation) || {}, given);
     signal?.throwIfAborted();
+    if (images && !Array.isArray(images)) {
+      throw new PromptError("images", "the option `images` is a list, one image(…) for each placeholder in the text.");
+    }
     if (!isText && images) {
       throw new PromptError("messages", "the option `images` goes with a prompt text; the pictures of messages stand in their content.");
     }
