@@ -46,6 +46,7 @@ const templates: Readonly<Record<string, PromptTemplate>> = {
   llava_llama_2: llavaLlama2,
   plain: llavaPlain,
 };
+const shards = ["pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"];
 /** The authors do not turn pictures by their EXIF orientation. */
 const asTheAuthors: LoadOptions = { pictures: { exif: false } };
 
@@ -180,8 +181,7 @@ describe("other spellings", () => {
     );
     const folder = await variant(original, async (folder) => {
       const { tensors } = await openCheckpoint(original);
-      for (const file of ["pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"])
-        rmSync(join(folder, file));
+      for (const file of shards) rmSync(join(folder, file));
       await writeSafetensors(join(folder, "model.safetensors"), [...tensors.values(), ...inside]);
       rmSync(join(folder, "openai/clip-tiny-patch14-56/pytorch_model.bin"));
     });
@@ -195,8 +195,7 @@ describe("other spellings", () => {
       const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
       const clip = JSON.parse(readFileSync(join(folder, "openai/clip-tiny-patch14-56/config.json"), "utf8"));
       cpSync(join(folder, "openai/clip-tiny-patch14-56/preprocessor_config.json"), join(folder, "preprocessor_config.json"));
-      for (const file of ["pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin", "openai"])
-        rmSync(join(folder, file), { recursive: true });
+      for (const file of [...shards, "openai"]) rmSync(join(folder, file), { recursive: true });
       const text_config = { ...config, model_type: "llama", architectures: undefined };
       const tiny = {
         model_type: "tinyllava",
@@ -227,6 +226,30 @@ describe("other spellings", () => {
     }).result;
     expect(result.tokenIds).toEqual(one?.tokenIds);
   });
+});
+
+test("<im_start> and <im_end> stand around the pictures of messages, and of prompt texts where they are written", async () => {
+  const folder = await variant(original, async (folder) => {
+    edit("config.json", { mm_use_im_start_end: true, vocab_size: 1002 })(folder);
+    writeFileSync(join(folder, "added_tokens.json"), JSON.stringify({ "<im_start>": 1000, "<im_end>": 1001 }));
+    const { tensors } = await openCheckpoint(original);
+    const larger = [...tensors.values()].map((tensor) => {
+      if (!/^(model\.embed_tokens|lm_head)\.weight$/.test(tensor.name)) return tensor;
+      const more = new Uint8Array(new Float32Array(2 * 64).map((_, i) => Math.sin(i)).buffer); // two more rows
+      const read = async () => new Uint8Array(Buffer.concat([await tensor.read(), more]));
+      return { name: tensor.name, dtype: tensor.dtype, shape: [1002, 64], read };
+    });
+    for (const file of shards) rmSync(join(folder, file));
+    await writeSafetensors(join(folder, "model.safetensors"), larger);
+  });
+  using model = await load(folder, { prompt: llavaV0 });
+  const options = { max_new_tokens: 8 };
+  const seen = image(join(original, "scene.png"));
+  const { tokenIds, usage } = await model.chat([{ role: "user", content: [seen, "What is it?"] }], options).result;
+  const written = llavaV0.render([{ role: "user", content: "<im_start><image><im_end>\nWhat is it?" }]);
+  expect(await model.generate(written, { ...options, images: [seen] })).toMatchObject({ tokenIds, usage });
+  const bare = await model.generate(written.replace(/<im_(start|end)>/g, ""), { ...options, images: [seen] });
+  expect(bare.usage.promptTokens).toBeLessThan(usage.promptTokens);
 });
 
 async function failure(folder: string, options?: LoadOptions): Promise<Error & { code?: string; problems?: unknown }> {
