@@ -5,7 +5,7 @@
  *     position_ids    [B, S]  default: counted over the tokens that the mask leaves, or 0, 1, 2, … without a mask
  *     attention_mask  [B, S]  int64; 0 = padding, on either side. Nobody looks at it; what it yields itself means nothing.
  */
-import { ops, shapeOf, type Value } from "@waggle/graph";
+import { LOWEST, ops, shapeOf, type Value } from "@waggle/graph";
 import { checkOptions } from "@waggle/nn";
 import type { KeyValueCache } from "./key-value-cache.ts";
 
@@ -45,5 +45,3 @@ function causalMask(attention_mask: Value): Value {
   // Not −∞: a padding row on the left may look at nothing, and the softmax of only −∞ is NaN.
   return ops.where(ops.and(causal, real), 0, LOWEST);
 }
-
-const LOWEST = -3.4028234663852886e38;

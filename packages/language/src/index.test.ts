@@ -8,6 +8,8 @@ test("the export list", () => {
       "Opt",
       "causalCache",
       "decoderGraph",
+      "exportedDecoder",
+      "exportedEmbedding",
       "limits",
       "llama",
       "mistral",

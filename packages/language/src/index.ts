@@ -2,6 +2,7 @@ export { type CausalCacheOptions, causalCache } from "./causal-cache.ts";
 export { limits } from "./config-fields.ts";
 export type { DecoderConfig, LlamaConfig } from "./decoder-config.ts";
 export { decoderGraph } from "./decoder-graph.ts";
+export { exportedDecoder, exportedEmbedding } from "./exported-decoder.ts";
 export type { AttendOptions, KeyValueCache } from "./key-value-cache.ts";
 export type { LanguageModel } from "./language-model.ts";
 export { Llama, llama } from "./llama.ts";
