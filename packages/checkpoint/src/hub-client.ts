@@ -121,7 +121,8 @@ export class HubClient {
   }
 
   unreachable(cause: unknown, file?: string): HubError {
-    const message = `${this.#endpoint} cannot be reached (${reasonOf(cause)}). To use what the cache holds, set HF_HUB_OFFLINE=1.`;
+    const local = file === undefined ? "no folder is called that, and " : "";
+    const message = `${local}${this.#endpoint} cannot be reached (${reasonOf(cause)}). To use what the cache holds, set HF_HUB_OFFLINE=1.`;
     return new HubError("unreachable", this.repository, message, { cause, ...(file === undefined ? {} : { file }) });
   }
 

@@ -1,6 +1,6 @@
 import { WeightCache } from "@waggle/checkpoint";
 import { Command } from "commander";
-import { bytes, table } from "./table.ts";
+import { bytes, counted, table } from "./table.ts";
 
 export function cacheCommand(): Command {
   const list = new Command("list")
@@ -27,7 +27,7 @@ async function listCache({ json }: { readonly json?: true }): Promise<void> {
   }
   const rows = files.map(({ byteLength, tensors, lastUsed, sources }) => [
     bytes(byteLength),
-    `${tensors} tensors`,
+    counted(tensors, "tensor"),
     lastUsed.toISOString().slice(0, 16).replace("T", " "),
     sources.join(", "),
   ]);
@@ -40,6 +40,6 @@ async function clearCache({ json }: { readonly json?: true }): Promise<void> {
   process.stdout.write(
     json
       ? `${JSON.stringify({ folder: cache.folder, files, byteLength })}\n`
-      : `${cache.folder}: deleted ${files} files, ${bytes(byteLength)}\n`,
+      : `${cache.folder}: deleted ${counted(files, "file")}, ${bytes(byteLength)}\n`,
   );
 }

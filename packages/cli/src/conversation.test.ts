@@ -64,3 +64,18 @@ test("a question that fails can be asked again", async () => {
   expect(said()).toContain("bottom right");
   expect(lengths).toEqual([1, 1]);
 });
+
+test("a picture that cannot be read is let go, and the conversation stays; a path may be in quotes", async () => {
+  const asked: (readonly Message[])[] = [];
+  const { input, done, said } = start((messages) => {
+    asked.push(messages);
+    return model.chat(messages);
+  });
+  input.end(
+    `How many things are in the picture?\n/image none.png\nAnd this?\n/image "${pictures[1].path}"\nHow many things are in the picture?\n`,
+  );
+  await done;
+  expect(said().trimEnd().split("\n")).toEqual(["one", "none.png: there is no such file.", expect.stringMatching(/^\w+$/)]);
+  expect(asked.map((messages) => messages.length)).toEqual([1, 3, 3]);
+  expect(asked[2]?.[2]?.content).toHaveLength(2);
+});

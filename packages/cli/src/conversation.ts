@@ -1,5 +1,5 @@
 import { createInterface, type Interface } from "node:readline/promises";
-import { type ChatStream, type ImageInput, image, type Message } from "@waggle/mllm";
+import { type ChatStream, ImageError, type ImageInput, image, type Message } from "@waggle/mllm";
 
 const help = "/image FILE adds a picture to the next message, /reset begins anew, /exit leaves.";
 
@@ -61,26 +61,36 @@ export class Conversation {
   async #take(line: string): Promise<void> {
     const [, command, rest = ""] = /^\/(\S+)\s*(.*)$/s.exec(line) ?? [];
     if (command === undefined) return line === "" ? undefined : this.#ask(line);
-    if (command === "image" && rest !== "") this.#images = [...this.#images, image(rest)];
+    if (command === "image" && rest !== "") this.#images = [...this.#images, image(withoutQuotes(rest))];
     else if (command === "reset") {
       this.#messages = [];
       this.#images = [];
     } else this.#output.write(`${help}\n`);
   }
 
-  /** A question that fails leaves no trace: it can be asked again. */
+  /** A question that fails leaves no trace: it can be asked again. Pictures that cannot be read are let go. */
   async #ask(question: string): Promise<void> {
     const messages: readonly Message[] = [...this.#messages, { role: "user", content: [...this.#images, question] }];
     const answer = this.#answer(messages);
     this.#running = answer;
+    let said = false;
     try {
-      for await (const piece of answer) this.#output.write(piece);
+      for await (const piece of answer) said = this.#output.write(piece) || true;
       const { text } = await answer.result;
       this.#messages = [...messages, { role: "assistant", content: text }];
       this.#images = [];
+      said = true;
+    } catch (error) {
+      if (error instanceof ImageError) this.#images = [];
+      throw error;
     } finally {
       this.#running = null;
-      this.#output.write("\n");
+      if (said) this.#output.write("\n");
     }
   }
+}
+
+/** Terminals put quotes around the path of a file that is dropped on them. */
+function withoutQuotes(text: string): string {
+  return /^(["'])(.+)\1$/.exec(text)?.[2] ?? text;
 }

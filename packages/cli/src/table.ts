@@ -18,6 +18,11 @@ export function bytes(count: number): string {
   return scaled(count, ["B", "kB", "MB", "GB", "TB"]);
 }
 
+/** 1 → "1 file", 2 → "2 files" */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** 1234567 → "1.2 M" */
 export function amount(count: number): string {
   return scaled(count, ["", "k", "M", "G", "T"]).trimEnd();

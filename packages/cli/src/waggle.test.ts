@@ -152,13 +152,14 @@ describe("it failed: exit code 1, one typed error on stderr, nothing on stdout",
     [
       "a placeholder without a picture",
       () => ["--raw", "--prompt", "USER: <image>\nHi ASSISTANT:"],
-      "PromptError: the text has 1 image placeholders (<image>), but there are 0 pictures.",
+      "PromptError: the text has 1 image placeholder (<image>) for 0 pictures.",
     ],
     [
       "a picture without a placeholder",
       () => ["--raw", "--image", scene, "--prompt", "Hi"],
-      "PromptError: the text has 0 image placeholders (<image>), but there are 1 pictures.",
+      "PromptError: the text has 0 image placeholders (<image>) for 1 picture.",
     ],
+    ["a folder that holds no model", () => ["inspect", temporary], "config.json: there is no such file. A model's folder holds"],
     ["a prompt beyond the context", () => ["--prompt", "white square ".repeat(600)], "takes 1024 positions (max_position_embeddings)"],
   ])("%s", async (_, args, message) => {
     const given = args();
@@ -205,6 +206,7 @@ describe("waggle cache", () => {
     expect((await run(["cache"])).stdout).toContain("model.safetensors");
     expect(JSON.parse((await run(["cache", "clear", "--json"])).stdout)).toMatchObject({ files: files.length, byteLength });
     expect(JSON.parse((await run(["cache", "list", "--json"])).stdout).files).toEqual([]);
+    expect((await run(["cache", "clear"])).stdout).toContain("deleted 0 files, 0 B");
   });
 });
 

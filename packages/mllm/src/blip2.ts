@@ -65,7 +65,7 @@ function blip2Dialect(tokenizer: Tokenizer, tokenId: number): Dialect {
       if (rows === undefined || more.length > 0 || placeholders > 1 || text.indexOf(IMAGE_PLACEHOLDER) > 0) {
         const message = "BLIP-2 looks at one picture, which stands in front of the text";
         const facts = { placeholders, pictures: imageTokens.length };
-        throw new PromptError("images", `${message}; got ${facts.pictures} pictures and ${placeholders} placeholders in the text.`, facts);
+        throw new PromptError("images", `${message}; got pictures: ${facts.pictures}, placeholders in the text: ${placeholders}.`, facts);
       }
       const said = placeholders === 1 ? text.slice(IMAGE_PLACEHOLDER.length) : text;
       return [...new Array<number>(rows).fill(tokenId), ...tokenizer.encode(said)];

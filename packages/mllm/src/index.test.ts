@@ -4,9 +4,19 @@ import * as api from "./index.ts";
 test("the exported names", () => {
   expect(Object.keys(api).sort()).toMatchInlineSnapshot(`
     [
+      "AdapterError",
       "ChatStream",
+      "CheckpointError",
       "Composition",
+      "ConfigError",
+      "GenerationError",
+      "HubError",
+      "ImageError",
       "MultimodalModel",
+      "PromptError",
+      "RuntimeError",
+      "StateDictError",
+      "TokenizerError",
       "compose",
       "honeybeePrompt",
       "honeybeePrompt2023",

@@ -1,4 +1,9 @@
-export { type ImageInput, image } from "@waggle/image";
+export { CheckpointError, HubError } from "@waggle/checkpoint";
+export { GenerationError } from "@waggle/generation";
+export { ImageError, type ImageInput, image } from "@waggle/image";
+export { AdapterError, ConfigError, StateDictError } from "@waggle/nn";
+export { RuntimeError } from "@waggle/runtime";
+export { PromptError, TokenizerError } from "@waggle/text";
 export type { BatchPrompt } from "./batch.ts";
 export { ChatStream, type GenerateResult } from "./chat-stream.ts";
 export { Composition, compose, type Parts } from "./compose.ts";

@@ -1,5 +1,6 @@
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { readJson } from "@waggle/checkpoint";
+import { CheckpointError, readJson } from "@waggle/checkpoint";
 import type { AnyresGrid } from "@waggle/image";
 import type { LanguageModel } from "@waggle/language";
 import { ConfigError } from "@waggle/nn";
@@ -61,6 +62,10 @@ export async function load(id: string, options: LoadOptions = {}): Promise<Multi
 
 export async function readConfig(folder: string): Promise<ModelConfig> {
   const file = join(folder, "config.json");
+  if (!(await readdir(folder)).includes("config.json")) {
+    const message = "there is no such file. A model's folder holds config.json, weights and a tokenizer.";
+    throw new CheckpointError({ code: "not_found", file, message });
+  }
   return readModelConfig(await readJson(file), file);
 }
 

@@ -50,7 +50,7 @@ export class PromptEncoder {
     }
     const pictures = imageTokens.length;
     if (pictures === 0) return this.#tokenizer.encode(text, { addSpecialTokens });
-    throw new PromptError("images", `the model takes text only, but ${pictures} pictures came with the prompt.`, {
+    throw new PromptError("images", `the model takes text only; pictures that came with the prompt: ${pictures}.`, {
       placeholders: 0,
       pictures,
     });

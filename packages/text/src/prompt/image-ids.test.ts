@@ -37,10 +37,10 @@ describe("expandedPromptIds, as Hugging Face's processor", async () => {
 
   test("says both numbers where placeholders and pictures do not match", () => {
     expect(() => expandedPromptIds(tokenizer, "<image> and <image>", { imageTokens: [16] })).toThrowErrorMatchingInlineSnapshot(
-      `[PromptError: the text has 2 image placeholders (<image>), but there are 1 pictures. Give a picture for each, or take the placeholder out.]`,
+      `[PromptError: the text has 2 image placeholders (<image>) for 1 picture. Give a picture for each, or take the placeholder out.]`,
     );
     expect(() => splitPromptIds(tokenizer, "no picture", { imageTokens: [1, 1, 1] })).toThrowErrorMatchingInlineSnapshot(
-      `[PromptError: the text has 0 image placeholders (<image>), but there are 3 pictures. Write <image> where each picture belongs.]`,
+      `[PromptError: the text has 0 image placeholders (<image>) for 3 pictures. Write <image> where each picture belongs.]`,
     );
     expect(() => honeybeePromptIds(tokenizer, "<image>", { imageTokens: [] })).toThrowError(
       expect.objectContaining({ code: "images", placeholders: 1, pictures: 0 }),

@@ -146,7 +146,7 @@ function splitAtPictures(text: string, imageTokens: readonly number[], placehold
         : `Write ${placeholder} where each picture belongs.`;
     throw new PromptError(
       "images",
-      `the text has ${placeholders} image placeholders (${placeholder}), but there are ${pictures} pictures. ${cure}`,
+      `the text has ${counted(placeholders, "image placeholder")} (${placeholder}) for ${counted(pictures, "picture")}. ${cure}`,
       {
         placeholders,
         pictures,
@@ -160,4 +160,8 @@ function splitAtPictures(text: string, imageTokens: readonly number[], placehold
 
 function pushRepeated(into: number[], value: number, count: number): void {
   for (let i = 0; i < count; i++) into.push(value);
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
