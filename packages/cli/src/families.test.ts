@@ -73,3 +73,21 @@ describe("a BLIP-2 folder", () => {
     expect(await generate("blip2-opt-tiny", [picture], [...args, "--raw"])).toBe(`${new_text_stripped}\n`);
   });
 });
+
+describe.each(["honeybee-tiny-c-abs", "honeybee-tiny-d-abs"])("a Honeybee folder, %s", (family) => {
+  test("one picture, greedy and by beam search", async () => {
+    const { one_image, beam3 } = runsOf(family);
+    const args = ["--prompt", "What is in the image?", "--max-new-tokens", "24", "--json"];
+    const greedy = JSON.parse(await generate(family, one_image.pictures, args));
+    expect(greedy).toMatchObject({ tokenIds: one_image.tokens[0], text: one_image.text[0] });
+    const beams = ["--num-beams", "3"];
+    expect(JSON.parse(await generate(family, one_image.pictures, [...args, ...beams])).tokenIds).toEqual(beam3.tokens[0]);
+  });
+
+  test("inspect", async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, [waggle, "inspect", join(golden, family), "--json"], {
+      timeout: 60_000,
+    });
+    expect(JSON.parse(stdout)).toMatchObject({ model_type: "honeybee", tokensPerImage: 9, maxPositions: 1024 });
+  });
+});
