@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { cacheCommand } from "./cache-command.ts";
 import { chatCommand } from "./chat-command.ts";
 import { explainCommand } from "./explain-command.ts";
+import { exportCommand } from "./export-command.ts";
 import { generateCommand } from "./generate-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
 
@@ -11,7 +12,7 @@ export function program(): Command {
     .description("Multimodal language models on the command line.\n<model> is a folder, a Hugging Face id, or `mini`, the embedded one.")
     .exitOverride()
     .configureHelp({ showGlobalOptions: true });
-  for (const command of [generateCommand(), chatCommand(), explainCommand(), inspectCommand(), cacheCommand()]) {
+  for (const command of [generateCommand(), chatCommand(), explainCommand(), exportCommand(), inspectCommand(), cacheCommand()]) {
     root.addCommand(command.exitOverride().showHelpAfterError("(waggle --help, waggle <command> --help)"));
   }
   return root;

@@ -18,6 +18,7 @@ test("the exported names", () => {
       "StateDictError",
       "TokenizerError",
       "compose",
+      "exportOnnx",
       "honeybeePrompt",
       "honeybeePrompt2023",
       "image",

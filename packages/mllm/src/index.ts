@@ -8,6 +8,7 @@ export type { BatchPrompt } from "./batch.ts";
 export { ChatStream, type GenerateResult } from "./chat-stream.ts";
 export { Composition, compose, type Parts } from "./compose.ts";
 export type { Explanation } from "./explain.ts";
+export { exportOnnx } from "./export-onnx.ts";
 export type { FamilyPrompt } from "./family.ts";
 export { honeybeePrompt, honeybeePrompt2023 } from "./honeybee.ts";
 export { inspect, type ModelDescription, type PartDescription } from "./inspect.ts";

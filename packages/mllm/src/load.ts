@@ -21,7 +21,7 @@ import { isMiniGpt4 } from "./minigpt4-folder.ts";
 import { type LlavaConfig, type ModelConfig, readModelConfig } from "./model-config.ts";
 import { openModelFolder, openWeights } from "./model-folder.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
-import { start, startBound, startLanguageModel } from "./start.ts";
+import { type Assembly, boundAssembly, languageAssembly, start } from "./start.ts";
 import { type TileMerge, tileMerge } from "./tile-merge.ts";
 
 /**
@@ -29,31 +29,36 @@ import { type TileMerge, tileMerge } from "./tile-merge.ts";
  * `config.json` says what it is; everything wrong with it, or with the weights, is one error, and nothing is half-loaded.
  */
 export async function load(id: string, options: LoadOptions = {}): Promise<MultimodalModel> {
+  return start(await assemble(id, options), options);
+}
+
+/** All that a published checkpoint's model is made of, with its weights bound but not read. */
+export async function assemble(id: string, options: LoadOptions): Promise<Assembly> {
   const began = performance.now();
   const model = await openModelFolder(id, options);
   const { folder, base } = model;
-  if (await isMiniGpt4(folder)) return start(await miniGpt4Assembly(folder, options, began), options);
+  if (await isMiniGpt4(folder)) return miniGpt4Assembly(folder, options, began);
   const config = await readConfig(model.config);
   switch (config.model_type) {
     case "llava": {
       const composition = await llavaComposition(config, base);
       composition.bind(await openWeights(model, options, publishedKey));
-      return startBound(composition, base, options, began);
+      return boundAssembly(composition, base, options, began);
     }
     case "llava_llama":
-      return start(await originalLlavaAssembly(config, model, options, began), options);
+      return originalLlavaAssembly(config, model, options, began);
     case "honeybee": {
       const composition = honeybeeComposition(config, await honeybeeTokenizer(base, config, options));
       composition.bind(await openWeights(model, options, honeybeeKey));
-      return startBound(composition, base, options, began);
+      return boundAssembly(composition, base, options, began);
     }
     case "blip-2":
       if (folder !== base) throw new ConfigError(folder, [{ field: "", message: "adapters over BLIP-2 are not supported." }]);
-      return start(await blip2Assembly(config, folder, options, began), options);
+      return blip2Assembly(config, folder, options, began);
     case "text": {
       const language = buildLanguage(config.text);
       bindWeights(language, await openWeights(model, options));
-      return startLanguageModel(language, base, options, began);
+      return languageAssembly(language, base, options, began);
     }
     default:
       return config satisfies never;

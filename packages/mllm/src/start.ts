@@ -75,11 +75,11 @@ export async function startComposition(
 ): Promise<MultimodalModel> {
   const folder = await folderOf(id, options);
   composition.bind(await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
-  return startBound(composition, folder, options, began);
+  return start(await boundAssembly(composition, folder, options, began), options);
 }
 
-/** Starts a composition that has its weights; what else it does not bring itself comes from the folder. */
-export async function startBound(composition: Composition, folder: string, options: LoadOptions, began: number): Promise<MultimodalModel> {
+/** A composition that has its weights; what else it does not bring itself comes from the folder. */
+export async function boundAssembly(composition: Composition, folder: string, options: LoadOptions, began: number): Promise<Assembly> {
   const tokenizer = composition.tokenizer ?? (await loadTokenizer(folder));
   const { placeholder } = composition;
   const family = (options.prompt && familyOf(options.prompt)) ?? composition.family;
@@ -89,7 +89,7 @@ export async function startBound(composition: Composition, folder: string, optio
       { field: "placeholder", message: `the tokenizer has no token ${placeholder}; name the one that stands for a picture.` },
     ]);
   }
-  const assembly = assemblyOf(composition, {
+  return assemblyOf(composition, {
     tokenizer,
     processor: composition.processor ?? family?.processor(composition.modules.vision_tower.image_size) ?? (await folderProcessor(folder)),
     template: options.prompt ?? composition.prompt,
@@ -98,7 +98,6 @@ export async function startBound(composition: Composition, folder: string, optio
     defaults: await generationDefaults(folder, tokenizer),
     began,
   });
-  return start(assembly, options);
 }
 
 /** What a preset brings beside the parts and their weights. */
@@ -131,20 +130,12 @@ export function assemblyOf(composition: Composition, { processor, tokenId, diale
   };
 }
 
-/** Loads a language model that stands alone. */
-export async function startLanguageModel(
-  language: LanguageModel,
-  folder: string,
-  options: LoadOptions,
-  began: number,
-): Promise<MultimodalModel> {
+/** A language model that stands alone and has its weights. */
+export async function languageAssembly(language: LanguageModel, folder: string, options: LoadOptions, began: number): Promise<Assembly> {
   const tokenizer = await loadTokenizer(folder);
   const template = options.prompt ?? (await loadPromptTemplate(folder));
   const defaults = await generationDefaults(folder, tokenizer);
-  return start(
-    { language, decoder: { name: "decoder", ...decoderGraph(language) }, sight: null, tokenizer, template, defaults, began },
-    options,
-  );
+  return { language, decoder: { name: "decoder", ...decoderGraph(language) }, sight: null, tokenizer, template, defaults, began };
 }
 
 /** Compiles the sessions. */
