@@ -6,6 +6,7 @@ import { bindBlip2, blip2Composition } from "./blip2.ts";
 import { buildLanguage } from "./build-language.ts";
 import { publishedKey } from "./checkpoint-keys.ts";
 import { type Composition, compose } from "./compose.ts";
+import { openEncoderFolder } from "./encoder-folder.ts";
 import { honeybeeComposition, honeybeeKey } from "./honeybee.ts";
 import { bindOriginalLlava, openOriginalLlava, originalLlava } from "./llava-original.ts";
 import { llavaParts, readConfig } from "./load.ts";
@@ -13,7 +14,6 @@ import type { LoadOptions } from "./load-options.ts";
 import { miniGpt4Composition } from "./minigpt4.ts";
 import { isMiniGpt4, openMiniGpt4 } from "./minigpt4-folder.ts";
 import { openModelFolder, openWeights } from "./model-folder.ts";
-import { openTower } from "./vision-tower.ts";
 
 /** One part of a model. */
 export interface PartDescription {
@@ -76,9 +76,9 @@ export async function inspect(id: string, options: LoadOptions = {}): Promise<Mo
       return describeComposition(folder, config.model_type, composition);
     }
     case "llava_llama": {
-      const tower = await openTower(config, model, options);
-      const { composition } = originalLlava(config, model, tower);
-      await ifHere(async () => bindOriginalLlava(composition, config, await openOriginalLlava(config, model, options), tower, options));
+      const encoder = await openEncoderFolder(config, model, options);
+      const { composition } = originalLlava(config, model, encoder);
+      await ifHere(async () => bindOriginalLlava(composition, config, await openOriginalLlava(config, model, options), encoder, options));
       return describeComposition(folder, config.model_type, composition);
     }
     case "honeybee": {

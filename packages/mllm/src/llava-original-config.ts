@@ -16,7 +16,7 @@ export interface OriginalLlavaConfig {
   readonly text: { readonly model_type: "llama" | "mistral" | "qwen2"; readonly config: Fields };
   /** The vision encoder's folder beside config.json, or its hub id. */
   readonly vision_tower: string | null;
-  /** Its vision_config, where config.json holds it; else the tower's own config.json counts. */
+  /** Its vision_config, where config.json holds it; else the config.json in its folder counts. */
   readonly vision: Fields | null;
   readonly vision_hidden_size: number | null;
   readonly vision_feature_layer: number;
@@ -76,7 +76,7 @@ const original = z.looseObject({
   mm_use_im_start_end: z.boolean().default(false),
   mm_patch_merge_type: z.enum(mergeTypes).nullish(),
   mm_resampler_type: never("a resampler"),
-  s2: never("S2, a tower that looks at several scales,"),
+  s2: never("S2, an encoder that looks at several scales,"),
   image_aspect_ratio: aspect,
   image_grid_pinpoints: z.unknown().optional(),
 });

@@ -6,7 +6,7 @@
  *     model.image_newline                                image_newline
  *     model.* · lm_head.*                                language_model.*
  *
- * The tower's own files are read with `vision_tower.` in front.
+ * The vision encoder's own files are read with `vision_tower.` in front.
  */
 import { originalMlpKey } from "@waggle/projectors";
 
@@ -14,8 +14,8 @@ export function originalLlavaKey(key: string): string {
   const projector = originalMlpKey(key);
   if (projector !== null) return `multi_modal_projector.${projector}`;
   if (key === "model.image_newline") return "image_newline";
-  const tower = /^(?:model\.)?vision_tower\.vision_tower\.(.*)$/s.exec(key)?.[1];
-  if (tower !== undefined) return `vision_tower.${tower}`;
+  const encoder = /^(?:model\.)?vision_tower\.vision_tower\.(.*)$/s.exec(key)?.[1];
+  if (encoder !== undefined) return `vision_tower.${encoder}`;
   return /^(model|lm_head)\./.test(key) ? `language_model.${key}` : key;
 }
 

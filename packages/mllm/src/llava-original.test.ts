@@ -172,9 +172,9 @@ describe("golden/llava-tiny-anyres", () => {
 describe("other spellings", () => {
   const first = (n = 2) => all.cases.slice(0, n);
 
-  test("safetensors; the tower in the shards, without the folder's weights", async () => {
-    const tower = await openCheckpoint(join(original, "openai/clip-tiny-patch14-56"));
-    const inside = [...tower.tensors.values()].flatMap((tensor) =>
+  test("safetensors; the vision encoder in the shards, without the folder's weights", async () => {
+    const clip = await openCheckpoint(join(original, "openai/clip-tiny-patch14-56"));
+    const inside = [...clip.tensors.values()].flatMap((tensor) =>
       tensor.name.startsWith("vision_model.") && tensor.dtype === "float32"
         ? [{ ...tensor, dtype: "float32" as const, name: `model.vision_tower.vision_tower.${tensor.name}` }]
         : [],
@@ -190,10 +190,10 @@ describe("other spellings", () => {
 
   test("TinyLLaVA Factory's keys and config", async () => {
     const { tensors } = await openCheckpoint(original);
-    const tower = await openCheckpoint(join(original, "openai/clip-tiny-patch14-56"));
+    const clip = await openCheckpoint(join(original, "openai/clip-tiny-patch14-56"));
     const folder = await variant(original, async (folder) => {
       const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
-      const clip = JSON.parse(readFileSync(join(folder, "openai/clip-tiny-patch14-56/config.json"), "utf8"));
+      const whole = JSON.parse(readFileSync(join(folder, "openai/clip-tiny-patch14-56/config.json"), "utf8"));
       cpSync(join(folder, "openai/clip-tiny-patch14-56/preprocessor_config.json"), join(folder, "preprocessor_config.json"));
       for (const file of [...shards, "openai"]) rmSync(join(folder, file), { recursive: true });
       const text_config = { ...config, model_type: "llama", architectures: undefined };
@@ -207,13 +207,13 @@ describe("other spellings", () => {
       };
       writeFileSync(
         join(folder, "config.json"),
-        JSON.stringify({ ...tiny, text_config, vision_config: { ...clip.vision_config, model_type: "clip_vision_model" } }),
+        JSON.stringify({ ...tiny, text_config, vision_config: { ...whole.vision_config, model_type: "clip_vision_model" } }),
       );
       const named = (name: string) =>
         name.startsWith("model.mm_projector.") ? name.replace("model.mm_projector.", "connector._connector.") : `language_model.${name}`;
       await writeSafetensors(join(folder, "model.safetensors"), [
         ...Array.from(tensors.values(), (tensor) => ({ ...tensor, name: named(tensor.name) })),
-        ...[...tower.tensors.values()].flatMap((tensor) =>
+        ...[...clip.tensors.values()].flatMap((tensor) =>
           tensor.name.startsWith("vision_model.") ? [{ ...tensor, name: `vision_tower._vision_tower.${tensor.name}` }] : [],
         ),
       ]);
@@ -287,7 +287,7 @@ describe("what cannot be loaded", () => {
       'mm_projector_type: "mlp2x_relu" is not supported. Supported: linear, mlp{N}x_gelu with N up to 64, identity.',
     ],
     ["identity between different widths", { mm_projector_type: "identity" }, "expected 64, the width of the language model, got 32"],
-    ["no tower", { mm_vision_tower: undefined }, "mm_vision_tower: is missing"],
+    ["no vision encoder", { mm_vision_tower: undefined }, "mm_vision_tower: is missing"],
     ["another width", { mm_hidden_size: 1024 }, "mm_hidden_size: is 1024, but the vision encoder's features are 32 wide."],
     ["anyres without a grid", { image_aspect_ratio: "anyres" }, "image_grid_pinpoints: is missing"],
     ["a mode that is not supported", { image_aspect_ratio: "anyres_max_9" }, 'image_aspect_ratio: "anyres_max_9" is not supported.'],
@@ -296,7 +296,7 @@ describe("what cannot be loaded", () => {
       { mm_use_im_start_end: true },
       "mm_use_im_start_end: is true, but the tokenizer has no <im_start> and no <im_end>",
     ],
-    ["S2", { s2: true }, "s2: S2, a tower that looks at several scales, is not supported."],
+    ["S2", { s2: true }, "s2: S2, an encoder that looks at several scales, is not supported."],
   ])("%s", async (_, change, message) => {
     expect((await failure(await variant(original, edit("config.json", change)))).message).toMatch(message);
   });

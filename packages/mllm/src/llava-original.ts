@@ -31,13 +31,13 @@ import { bindWeights } from "./bind.ts";
 import { buildLanguage } from "./build-language.ts";
 import { type Composition, compose } from "./compose.ts";
 import { type Dialect, strippedAnswer } from "./dialect.ts";
+import { type EncoderFolder, openEncoderFolder } from "./encoder-folder.ts";
 import type { OriginalLlavaConfig } from "./llava-original-config.ts";
 import { originalLlavaKey, tinyLlavaKey } from "./llava-original-keys.ts";
 import type { LoadOptions } from "./load-options.ts";
 import { type ModelFolder, openWeights } from "./model-folder.ts";
 import { type Assembly, assemblyOf } from "./start.ts";
 import { tileMerge } from "./tile-merge.ts";
-import { openTower, type Tower } from "./vision-tower.ts";
 
 const spellings = { llava: originalLlavaKey, tinyllava: tinyLlavaKey };
 
@@ -51,9 +51,9 @@ export async function originalLlavaAssembly(
   began: number,
 ): Promise<Assembly> {
   const state = await openOriginalLlava(config, model, options);
-  const tower = await openTower(config, model, options);
-  const { composition, processor } = originalLlava(config, model, tower);
-  await bindOriginalLlava(composition, config, state, tower, options);
+  const encoder = await openEncoderFolder(config, model, options);
+  const { composition, processor } = originalLlava(config, model, encoder);
+  await bindOriginalLlava(composition, config, state, encoder, options);
   const tokenizer = await loadTokenizer(model.base);
   return assemblyOf(composition, {
     tokenizer,
@@ -70,9 +70,9 @@ export async function originalLlavaAssembly(
 export function originalLlava(
   config: OriginalLlavaConfig,
   model: Pick<ModelFolder, "id" | "config">,
-  tower: Tower,
+  encoder: EncoderFolder,
 ): { composition: Composition; processor: ImageProcessor } {
-  const vision = clip(tower.vision_config, {
+  const vision = clip(encoder.vision_config, {
     layer: config.vision_feature_layer,
     classToken: config.vision_feature_select === "cls_patch" ? "keep" : "drop",
   });
@@ -82,7 +82,7 @@ export function originalLlava(
     throw new ConfigError(`${model.config}/config.json`, [{ field: "mm_hidden_size", message }]);
   }
   const processor = imageProcessor({
-    ...tower.preprocessor,
+    ...encoder.preprocessor,
     image_aspect_ratio,
     ...(image_grid_pinpoints != null && { image_grid_pinpoints }),
   });
@@ -101,12 +101,12 @@ export function openOriginalLlava({ layout }: OriginalLlavaConfig, model: ModelF
   return openWeights(model, options, spellings[layout]);
 }
 
-/** Binds them, and those of the tower where they hold none. */
+/** Binds them, and those of the vision encoder's folder where they hold none. */
 export async function bindOriginalLlava(
   { modules }: Composition,
   { layout }: OriginalLlavaConfig,
   { source, tensors }: StateDict,
-  tower: Tower,
+  encoder: EncoderFolder,
   options: LoadOptions,
 ): Promise<void> {
   const spelling = spellings[layout];
@@ -114,15 +114,15 @@ export async function bindOriginalLlava(
   if (!modules.image_newline) all.delete("model.image_newline"); // only tiles that are unpadded have use for it
   let sources = source;
   if (!Array.from(tensors.keys(), spelling).some((key) => key.startsWith("vision_tower."))) {
-    const own: StateDict = await openCheckpoint(await tower.weights(), options.signal ? { signal: options.signal } : {});
-    for (const [key, tensor] of own.tensors) all.set(`vision_tower.${towerKey(key)}`, tensor);
+    const own: StateDict = await openCheckpoint(await encoder.weights(), options.signal ? { signal: options.signal } : {});
+    for (const [key, tensor] of own.tensors) all.set(`vision_tower.${encoderKey(key)}`, tensor);
     sources += ` + ${own.source}`;
   }
   bindWeights(modules, { source: sources, tensors: all }, spelling);
 }
 
 /** A vision encoder that was saved alone by transformers 5 has no `vision_model.` in its keys. */
-function towerKey(key: string): string {
+function encoderKey(key: string): string {
   return /^(embeddings|pre_layrnorm|encoder|post_layernorm)\./.test(key) ? `vision_model.${key}` : key;
 }
 

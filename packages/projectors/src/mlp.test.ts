@@ -4,7 +4,7 @@ import { type ActivationName, loadStateDict, StateDictError } from "@waggle/nn";
 import { describe, expect, test } from "vitest";
 import { runGraph } from "../../../testing/run-graph.ts";
 import { expectClose, float32, floats, need, readTensors } from "../../../testing/tensors.ts";
-import { linear, mlp, originalMlpKey, type Projector } from "./index.ts";
+import { identity, linear, mlp, originalMlpKey, type Projector } from "./index.ts";
 
 const grid = { rows: 4, columns: 4 };
 const vectorFile = new URL("__vectors__/mlp.safetensors", import.meta.url);
@@ -92,4 +92,22 @@ test("mistakes", () => {
   expect(() => mlp()(32, 64, grid).forward(input("x", "float32", [1, 4, 31]))).toThrowErrorMatchingInlineSnapshot(
     `[ShapeError: MlpProjector: expected features of width 32, got 31. Build it for the vision encoder's hidden_size.]`,
   );
+});
+
+describe("identity", () => {
+  test("hands features on as they are", async () => {
+    const projector = identity()(6, 6, grid);
+    const x = input("features", "float32", [symbol("B"), symbol("N"), 6]);
+    const features = float32(
+      Array.from({ length: 24 }, (_, i) => i),
+      [2, 2, 6],
+    );
+    const { tokens } = await runGraph({ inputs: { features: x }, outputs: { tokens: projector.forward(x) } }, { features });
+    expectClose(tokens, features, { abs: 0, rel: 0 });
+    expect([projector.tokenCount(16), projector.parameterCount()]).toEqual([16, 0]);
+  });
+
+  test("refuses widths that differ", () => {
+    expect(() => identity()(6, 8, grid)).toThrow("vision_hidden_size: expected 8, the width of the language model, got 6");
+  });
 });

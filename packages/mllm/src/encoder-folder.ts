@@ -10,7 +10,7 @@ import { folderOf, ofAnother } from "./start.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-export interface Tower {
+export interface EncoderFolder {
   /** What `clip` of @waggle/vision reads. */
   readonly vision_config: Fields;
   /** preprocessor_config.json. */
@@ -20,11 +20,11 @@ export interface Tower {
 }
 
 /** A path is looked for beside the model's files, then beside its base's; what is in neither place is a hub id. */
-export async function openTower(
+export async function openEncoderFolder(
   { vision_tower, vision }: OriginalLlavaConfig,
   { folder, base, config }: Pick<ModelFolder, "folder" | "base" | "config">,
   options: LoadOptions,
-): Promise<Tower> {
+): Promise<EncoderFolder> {
   const find = async (include?: readonly string[]): Promise<string> => {
     if (vision_tower === null)
       throw new ConfigError(join(config, "config.json"), [{ field: "vision_model_name_or_path", message: "is missing." }]);
