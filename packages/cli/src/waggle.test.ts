@@ -133,6 +133,11 @@ describe("asked wrongly: exit code 2, before any model is loaded", () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   });
 
+  test("--version is that of the package", async () => {
+    const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+    expect(await run(["--version"])).toMatchObject({ code: 0, stdout: `${version}\n` });
+  });
+
   test("help is no mistake", async () => {
     const { code, stdout } = await run(["generate", "--help"]);
     expect(code).toBe(0);
