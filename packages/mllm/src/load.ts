@@ -19,7 +19,7 @@ import type { LoadOptions } from "./load-options.ts";
 import { miniGpt4Assembly } from "./minigpt4.ts";
 import { isMiniGpt4 } from "./minigpt4-folder.ts";
 import { type LlavaConfig, type ModelConfig, readModelConfig } from "./model-config.ts";
-import { openModelFolder, openWeights } from "./model-folder.ts";
+import { type ModelFolder, openModelFolder, openWeights } from "./model-folder.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
 import { type Assembly, boundAssembly, languageAssembly, start } from "./start.ts";
 import { type TileMerge, tileMerge } from "./tile-merge.ts";
@@ -36,6 +36,18 @@ export async function load(id: string, options: LoadOptions = {}): Promise<Multi
 export async function assemble(id: string, options: LoadOptions): Promise<Assembly> {
   const began = performance.now();
   const model = await openModelFolder(id, options);
+  try {
+    return await assembleFolder(model, options, began);
+  } catch (error) {
+    // A part names its configuration, not the folder that it came from.
+    if (error instanceof ConfigError && !error.where.includes(model.folder)) {
+      throw new ConfigError(`${model.folder}: ${error.where}`, error.problems);
+    }
+    throw error;
+  }
+}
+
+async function assembleFolder(model: ModelFolder, options: LoadOptions, began: number): Promise<Assembly> {
   const { folder, base } = model;
   if (await isMiniGpt4(folder)) return miniGpt4Assembly(folder, options, began);
   const config = await readConfig(model.config);
