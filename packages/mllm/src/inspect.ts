@@ -33,7 +33,7 @@ export interface ModelDescription {
   readonly model_type: string;
   readonly parts: readonly PartDescription[];
   readonly parameters: number;
-  /** null for a model that takes text only. */
+  /** Of each view, where pictures are cut into tiles; null for a model that takes text only. */
   readonly tokensPerImage: number | null;
   /** Positions of prompt and answer together; null where nothing bounds them. */
   readonly maxPositions: number | null;
