@@ -25,16 +25,17 @@ export class BeamSearch extends Answer {
   readonly #random: RandomNumbers | null;
   /** All candidates of a step: enough that, whichever are complete, as many go on as there are beams. */
   readonly #candidates: number;
-  /** At first one that has a score, so that not all beams become the same. */
+  /** At first only one is in the running, so that not all become the same. */
   #beams: readonly Beam[];
 
   constructor(request: AnswerRequest) {
     const { num_beams, do_sample, seed, eos_token_id } = request.options;
     super(request, num_beams);
-    this.#candidates = Math.max(2, 1 + eos_token_id.length) * num_beams;
+    const oldDraws = do_sample && semantics[request.options.semantics].beams === "scorer"; // from beams that begin alike
+    this.#candidates = Math.max(2, 1 + (oldDraws ? 0 : eos_token_id.length)) * num_beams;
     this.#random = do_sample ? new RandomNumbers(seed ?? randomSeed()) : null;
     this.#rules = this.#makeRules();
-    this.#beams = Array.from({ length: num_beams }, (_, i) => ({ ids: [], score: i === 0 ? 0 : outOfTheRunning }));
+    this.#beams = Array.from({ length: num_beams }, (_, i) => ({ ids: [], score: i === 0 || oldDraws ? 0 : outOfTheRunning }));
   }
 
   override lastId(row: number): number {

@@ -36,7 +36,7 @@ export class ScorerRules implements BeamRules {
       if (!ends(candidate.ids)) running.push(candidate);
       else if (rank < num_beams) this.#add(candidate, length);
     }
-    // Too few only where a stop string, which these releases do not have, ends many at once.
+    // Too few, which these releases do not allow: stop strings, or several end tokens, have ended too many at once.
     const ended = running.length < num_beams ? ordered.filter(({ ids }) => ends(ids)) : [];
     for (const candidate of ended.slice(0, num_beams - running.length)) {
       running.push({ ...candidate, score: candidate.score + outOfTheRunning });
