@@ -4,7 +4,6 @@
  *     npm run bench -- projectors [--steps 7] [--threads 2] [--profile]
  *
  * The projectors take turns, so that the machine's moods hit all alike; medians. `--profile` lists each one's slowest operators.
- * PyTorch's times for the same shapes: python reference/projectors_time.py
  */
 import { availableParallelism } from "node:os";
 import { input, type Value } from "@waggle/graph";
