@@ -12,19 +12,21 @@ Waggle: torch.multinomial is replaced by xoshiro128** and a walk along the proba
 """
 import json
 import random
+import re
 import warnings
 from pathlib import Path
 
 import torch
 import transformers
 from safetensors.torch import load_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "packages/generation/src/beams/__vectors__"
 VERSION = transformers.__version__
 RELEASE = "newest" if VERSION.startswith("5.") else VERSION.rsplit(".", 1)[0]
 BOS, PAD, VOCABULARY, CASES = 1, 0, 1000, 60
+TOKENIZER = PreTrainedTokenizerFast(tokenizer_file=str(ROOT / "golden/llama-tiny/tokenizer.json"))
 M64, M32 = 2**64 - 1, 2**32 - 1
 
 
@@ -103,6 +105,8 @@ def search(model, prompt, embedded, options):
         kwargs["inputs_embeds"] = model.get_input_embeddings()(ids)
     else:
         kwargs["input_ids"] = ids
+    if "stop_strings" in options:
+        kwargs["tokenizer"] = TOKENIZER
     kwargs["attention_mask"] = torch.ones_like(ids)
     kwargs.update(options)
     model.generation_config.max_length = kwargs.get("max_length")
@@ -150,6 +154,9 @@ def main():
         found = search(models[0], prompt, embedded, {**options, "eos_token_id": 2})[0]
         ends = sorted({id for sequence in found for id in sequence})
         options["eos_token_id"] = rng.sample(ends, min(len(ends), rng.choice([1, 1, 2]))) + ([2] if rng.random() < 0.3 else [])
+        text = re.findall("[a-z]{2,}", TOKENIZER.decode(found[0])) if RELEASE == "newest" and rng.random() < 0.25 else []
+        if text:
+            options["stop_strings"] = [word[: rng.randint(1, 3)] for word in rng.sample(text, min(2, len(text)))]
         try:
             (sequences, scores), (exact, _) = [search(model, prompt, embedded, options) for model in models]
         except (ValueError, AssertionError) as error:

@@ -22,7 +22,7 @@ export interface BeamFacts {
   readonly maxNewTokens: number;
   /** Is this answer complete? */
   readonly ends: (ids: readonly number[]) => boolean;
-  /** Do all of these end at once, so that the search is over? */
+  /** Do all beams end at once, so that the search is over? */
   readonly allEnd: (answers: readonly (readonly number[])[]) => boolean;
 }
 

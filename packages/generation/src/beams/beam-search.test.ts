@@ -61,9 +61,12 @@ function check({ sequences = [], ...best }: GenerationResult, row: Row): void {
   const [first] = sequences;
   expect({ ...first, score: 0 }).toEqual({ text: best.text, tokenIds: best.tokenIds, finishReason: best.finishReason, score: 0 });
   const eos = [row.options.eos_token_id ?? []].flat();
+  const stops = [row.options.stop_strings ?? []].flat();
   for (const { tokenIds, finishReason, text } of sequences) {
-    expect(finishReason).toBe(eos.includes(tokenIds.at(-1) ?? -1) ? "stop" : "length");
-    expect(text).toBe(tokenizer.decode(tokenIds, { skipSpecialTokens: true }));
+    const whole = tokenizer.decode(tokenIds, { skipSpecialTokens: true });
+    const end = Math.min(...stops.map((stop) => whole.indexOf(stop)).filter((at) => at >= 0));
+    expect(finishReason).toBe(eos.includes(tokenIds.at(-1) ?? -1) || end < Infinity ? "stop" : "length");
+    expect(text).toBe(whole.slice(0, end));
   }
 }
 
@@ -76,6 +79,7 @@ describe.each(Object.keys(semantics) as Semantics[])("random cases, transformers
     for (const beams of [2, 3, 4, 5]) some(({ options }) => options.num_beams === beams);
     some(({ embedded, options }) => embedded && options.max_length !== undefined);
     some(({ sequences }) => new Set(sequences.map(({ length }) => length)).size > 1);
+    if (release === "newest") some(({ options }) => options.stop_strings !== undefined);
     if (release !== "4.30") some(({ options }) => options.do_sample === true);
   });
 
@@ -97,5 +101,124 @@ describe("beams beside others", () => {
     const together = await Promise.all(newest.map((row) => ask(shared, row).result));
     for (const [i, row] of newest.entries()) check(together[i] as GenerationResult, row);
     for (const one of singles) if (one) expect((await one.result).tokenIds).toEqual(alone.tokenIds);
+  });
+});
+
+describe("an answer ends", () => {
+  const promptIds = [1, 267, 495, 648, 631, 455, 263];
+  const options = { num_beams: 3, max_new_tokens: 12, eos_token_id: [] };
+  const request = { promptIds, embedded: false, options };
+
+  test.each(Object.keys(semantics) as Semantics[])("at a stop word when all beams end in it, semantics %s", async (release) => {
+    const bias: GenerationOptions = { sequence_bias: [[[9], 100]], num_return_sequences: 2, num_beams: 2 };
+    const stop = (word: readonly number[]) =>
+      ask(engine(), { ...request, options: { ...options, ...bias, stop_words_ids: [word] } }, release).result;
+    const { sequences = [] } = await stop([9]);
+    // The first step makes two different beams; they go on until the same step adds the same token to both.
+    const [one = [], other = []] = sequences.map(({ tokenIds }) => tokenIds);
+    expect(one).not.toEqual(other);
+    expect([one.length, one.at(-1), other.at(-1)]).toEqual([other.length, 9, 9]);
+    expect(sequences.map(({ finishReason }) => finishReason)).toEqual(["stop", "stop"]);
+    expect(one.length).toBeLessThan(12);
+    expect((await stop([8])).tokenIds).toHaveLength(12);
+  });
+
+  test("all tokens come at the end, the text with the last of them", async () => {
+    const stream = ask(engine(), request);
+    const events: { readonly tokenId: number; readonly text: string }[] = [];
+    for await (const event of stream) events.push(event);
+    const { tokenIds, text } = await stream.result;
+    expect(events).toEqual(tokenIds.map((tokenId, i) => ({ tokenId, text: i === tokenIds.length - 1 ? text : "" })));
+  });
+
+  test("when it is stopped: with the best there is, and the signal's reason is thrown", async () => {
+    const one = engine();
+    const long = { ...request, options: { ...options, max_new_tokens: 1500 } };
+    const stopped = ask(one, long);
+    const aborted = new AbortController();
+    const reason = new Error("enough");
+    const order = one.generate({ prompt: [promptIds], detokenizer: tokenizer, options: long.options, signal: aborted.signal });
+    setTimeout(() => stopped.stop(), 60);
+    const { tokenIds, finishReason, sequences } = await stopped.result;
+    expect(finishReason).toBe("abort");
+    expect(sequences).toHaveLength(1);
+    expect(tokenIds.length).toBeLessThan(1500);
+    setTimeout(() => aborted.abort(reason), 60);
+    await expect(order.result).rejects.toBe(reason);
+    const neverBegun = ask(one, long);
+    neverBegun.stop();
+    expect(await neverBegun.result).toMatchObject({ tokenIds: [], text: "", finishReason: "abort" });
+    expect((await ask(one, request).result).tokenIds).toEqual((await ask(engine(), request).result).tokenIds);
+  });
+
+  test("with the context", async () => {
+    const { layers, kv_heads, head_dim, vocab_size, keysDependOnLength } = language;
+    const decoder = { layers, kv_heads, head_dim, vocab_size, keysDependOnLength, max_positions: 10 };
+    const { sequences } = await ask(engine({ decoder }), request).result;
+    expect(sequences?.map(({ tokenIds, finishReason }) => [tokenIds.length, finishReason])).toEqual([[3, "length"]]);
+  });
+});
+
+describe("the cache", () => {
+  const promptIds = Array.from({ length: 150 }, (_, i) => 3 + ((i * 37) % 900));
+  const plain = { promptIds, embedded: false, options: { max_new_tokens: 5, eos_token_id: [] } };
+  const beams = { ...plain, options: { ...plain.options, num_beams: 4 } };
+
+  test("beams go on from what an earlier answer left, and leave something themselves", async () => {
+    const one = engine();
+    const first = await ask(one, beams).result;
+    expect(first.usage.cachedTokens).toBe(0);
+    const again = await ask(one, beams).result;
+    expect(again.usage.cachedTokens).toBe(promptIds.length - 1);
+    expect(again.tokenIds).toEqual(first.tokenIds);
+    // All four rows hold the prompt, and each the beginning of some answer.
+    const turns = ["a", "b", "c", "d"].map((_, i) => ({ ...plain, promptIds: [...promptIds, 100 + i] }));
+    const together = await Promise.all(turns.map((turn) => ask(one, turn).result));
+    for (const [i, turn] of turns.entries()) {
+      expect(together[i]?.usage.cachedTokens).toBe(promptIds.length);
+      expect(together[i]?.tokenIds).toEqual((await ask(engine(), turn).result).tokenIds);
+    }
+    const next = { ...plain, promptIds: [...promptIds, ...first.tokenIds, 7] };
+    expect((await ask(one, next).result).tokenIds).toEqual((await ask(engine(), next).result).tokenIds);
+  });
+
+  test("more beams than slots: served alone, and the room is given back", async () => {
+    const one = engine({ slots: 2 });
+    const wide = { ...plain, options: { ...plain.options, num_beams: 7 } };
+    const before = await Promise.all([ask(one, plain).result, ask(one, wide).result, ask(one, plain).result]);
+    const alone = await ask(engine(), wide).result;
+    expect(before[1]?.tokenIds).toEqual(alone.tokenIds);
+    expect(before[0]?.tokenIds).toEqual(before[2]?.tokenIds);
+    const after = await ask(one, plain).result;
+    expect(after.tokenIds).toEqual(before[0]?.tokenIds);
+    expect(after.usage.cachedTokens).toBe(promptIds.length - 1);
+    const short = { ...plain, promptIds: promptIds.slice(100, 110) };
+    expect((await ask(one, short).result).tokenIds).toEqual((await ask(engine(), short).result).tokenIds);
+  });
+});
+
+describe("what cannot be served is refused", () => {
+  const refused = (options: object) => () => engine().generate({ prompt: [[1]], detokenizer: tokenizer, options });
+
+  test.each([
+    [{ num_return_sequences: 2 }, "num_return_sequences: 2 is more than num_beams: 1"],
+    [{ num_beams: 2, num_return_sequences: 3 }, "num_return_sequences: 3 is more than num_beams: 2"],
+    [{ early_stopping: "always" }, 'early_stopping: expected one of true, false, "never", got "always"'],
+    [{ length_penalty: Number.NaN }, "length_penalty: expected a number, got NaN"],
+    [{ semantics: "4.37" }, 'semantics: expected one of "newest", "4.38", "4.36", "4.30", got "4.37"'],
+    [{ num_beams: 2, do_sample: true, semantics: "4.30" }, 'not available with semantics: "4.30"'],
+  ])("%j", (options, message) => {
+    expect(refused(options)).toThrow(message);
+  });
+
+  test("options that forbid every token, and scores beyond the worst possible, end that request only", async () => {
+    const one = engine();
+    const all = Array.from({ length: 1000 }, (_, id) => id);
+    const bad = ask(one, { promptIds: [1], embedded: false, options: { num_beams: 2, suppress_tokens: all } });
+    const good = ask(one, { promptIds: [1], embedded: false, options: { num_beams: 2, max_new_tokens: 3 } });
+    await expect(bad.result).rejects.toMatchObject({ code: "scores" });
+    expect((await good.result).tokenIds).toHaveLength(3);
+    const steep = { num_beams: 2, max_new_tokens: 12, length_penalty: -30 };
+    await expect(ask(one, { promptIds: [1], embedded: false, options: steep }).result).rejects.toMatchObject({ code: "scores" });
   });
 });

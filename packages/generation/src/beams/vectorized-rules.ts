@@ -27,12 +27,13 @@ export class VectorizedRules implements BeamRules {
   advance(candidates: readonly Candidate[]): readonly Candidate[] | null {
     const { num_beams, ends, allEnd, maxNewTokens, early_stopping } = this.#facts;
     const length = candidates[0]?.ids.length ?? 0;
-    const all = length >= maxNewTokens || allEnd(candidates.map(({ ids }) => ids));
-    const ended = candidates.map(({ ids }) => all || ends(ids));
+    const complete = candidates.map(({ ids }) => ends(ids));
     const running = best(
-      candidates.map((candidate, i) => (ended[i] ? { ...candidate, score: Math.fround(candidate.score + outOfTheRunning) } : candidate)),
+      candidates.map((candidate, i) => (complete[i] ? { ...candidate, score: Math.fround(candidate.score + outOfTheRunning) } : candidate)),
       num_beams,
     );
+    const over = length >= maxNewTokens || allEnd(running.map(({ ids }) => ids));
+    const ended = complete.map((one) => one || over);
     this.#finish(candidates.filter((_, i) => i < num_beams && ended[i]));
     const worst = Math.min(...this.#places.map(({ score }) => score));
     const attainable = this.#normalized(running[0]?.score ?? outOfTheRunning, this.#longest(length));
