@@ -10,7 +10,8 @@ export interface SamplingFlags {
   readonly topK?: number;
   readonly topP?: number;
   readonly repetitionPenalty?: number;
-  readonly noRepeatNgramSize?: number;
+  /** `--no-repeat-ngram-size`: commander takes what begins with `--no-` for a negation, which is true where it is not given. */
+  readonly repeatNgramSize?: number | true;
   readonly seed?: number;
   readonly numBeams?: number;
   readonly lengthPenalty?: number;
@@ -58,7 +59,7 @@ export function generationOptions(flags: SamplingFlags, command: Command): Gener
     top_k: flags.topK,
     top_p: flags.topP,
     repetition_penalty: flags.repetitionPenalty,
-    no_repeat_ngram_size: flags.noRepeatNgramSize,
+    no_repeat_ngram_size: flags.repeatNgramSize === true ? undefined : flags.repeatNgramSize,
     seed: flags.seed,
     num_beams: flags.numBeams,
     length_penalty: flags.lengthPenalty,

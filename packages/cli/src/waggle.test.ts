@@ -97,6 +97,25 @@ describe("waggle generate", () => {
     expect(JSON.parse(stdout).tokenIds).toEqual([158, 944, 936, 152]);
   });
 
+  test("beams: the best answers and their scores, as JSON and line by line", async () => {
+    const rows = JSON.parse(readFileSync(join(golden, "llama-tiny", "expected.json"), "utf8")).deterministicOptions.rows;
+    const { sequences, scores } = rows.find(({ options }: { options: object }) => "num_return_sequences" in options);
+    const ask = ["generate", join(golden, "llama-tiny"), "--raw", "--prompt", "The small cat sits on the", "--no-repeat-ngram-size", "2"];
+    const beams = [...ask, "--num-beams", "3", "--num-return-sequences", "3", "--length-penalty", "1", "--early-stopping", "false"];
+    const [json, lines, long] = await Promise.all([
+      run([...beams, "--max-length", "27", "--json"]), // 7 of them are the prompt's
+      run([...beams, "--max-new-tokens", "20"]),
+      run([...ask, "--num-beams", "3", "--early-stopping", "--max-new-tokens", "20"]),
+    ]);
+    const found: readonly { readonly tokenIds: number[]; readonly score: number; readonly text: string }[] = JSON.parse(
+      json.stdout,
+    ).sequences;
+    expect(found.map(({ tokenIds }) => tokenIds)).toEqual(sequences);
+    expect(found.map(({ score }) => score.toFixed(3))).toEqual(scores.map((score: number) => score.toFixed(3)));
+    expect(lines.stdout).toBe(found.map(({ score, text }) => `${score.toFixed(4)}\t${text}\n`).join(""));
+    expect(long.stdout).toBe(`${found[0]?.text}\n`);
+  });
+
   test("a seed gives the same draw again; --stop ends before the text", async () => {
     const ask = ["generate", "mini", "--image", scene, "--prompt", "Describe the picture.", "--json"];
     const draw = ["--temperature", "3", "--top-k", "0", "--top-p", "0.99", "--seed", "5", "--max-new-tokens", "12"];
@@ -125,6 +144,8 @@ describe("asked wrongly: exit code 2, before any model is loaded", () => {
     [[...ask, "--temperature", "0"], "temperature: expected a number > 0, got 0; do_sample: false takes the best token"],
     [[...ask, "--max-new-tokens", "0"], "max_new_tokens: expected an integer ≥ 1, got 0"],
     [[...ask, "--top-p", "1.5", "--seed", "-1"], "seed: expected an integer ≥ 0, got -1"],
+    [[...ask, "--early-stopping", "soon"], 'expected true, false or never, got "soon"'],
+    [[...ask, "--num-beams", "2", "--num-return-sequences", "3"], "num_return_sequences: 3 is more than num_beams: 2"],
     [["dance"], "unknown command 'dance'"],
     [["cache", "polish"], "too many arguments"],
   ])("%j", async (args, message) => {
