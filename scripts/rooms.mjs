@@ -15,8 +15,8 @@ import { root } from "./install.mjs";
 /** The plan: arrows point to a lower floor only. @type {readonly (readonly string[])[]} */
 const floors = [
   [],
-  ["graph", "checkpoint", "image", "text", "data"],
-  ["nn", "runtime"],
+  ["graph", "checkpoint", "image", "text"],
+  ["nn", "runtime", "data"],
   ["vision", "projectors", "language", "generation"],
   ["mllm"],
   ["train", "eval", "tasks", "mini"],

@@ -1,0 +1,1 @@
+export type { StepRecord } from "./step-record.ts";
