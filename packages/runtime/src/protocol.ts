@@ -52,6 +52,14 @@ export interface RunRequest {
   readonly write: readonly (PlainWrite & { readonly output: string })[];
 }
 
+export interface KernelRequest {
+  /** A module of plain JavaScript, by its URL. */
+  readonly module: string;
+  readonly name: string;
+  readonly tensors: Readonly<Record<string, readonly RowsOf[]>>;
+  readonly options: unknown;
+}
+
 export interface RunReply {
   readonly outputs: Readonly<Record<string, PlainTensor>>;
   readonly kept: Readonly<Record<string, { readonly type: TensorType; readonly dims: readonly number[] }>>;
@@ -83,6 +91,8 @@ export interface Requests {
     readonly rows: readonly number[];
     readonly part: { readonly axis: number; readonly start: number; readonly count: number } | null;
   }): Promise<null>;
+  /** Calls a function of a module with resident tensors. */
+  kernel(request: KernelRequest): Promise<{ readonly result: unknown }>;
   release(request: { readonly sessions: readonly number[]; readonly residents: readonly number[] }): Promise<null>;
   close(): Promise<null>;
 }

@@ -3,7 +3,7 @@ import { type DataType, type ExternalData, type GraphDefinition, type LoweredGra
 import { Channel } from "./channel.ts";
 import { placeWeights, type WeightPlacement, type WeightPlacer, type WeightToPlace } from "./placement.ts";
 import type { OnProgress } from "./progress.ts";
-import { ChannelResident, type Resident } from "./resident.ts";
+import { ChannelResident, type Resident, rowsOf } from "./resident.ts";
 import { RuntimeError, throwIfAny, unknownOptions } from "./runtime-error.ts";
 import { ChannelSession, type Session } from "./session.ts";
 import { checkedType } from "./tensors.ts";
@@ -94,6 +94,22 @@ export class Runtime implements Disposable {
     const resident = this.#channel.newId();
     await this.#channel.call("allocate", { resident, type, dims: [...shape] });
     return new ChannelResident(this.#channel, resident, type, [...shape]);
+  }
+
+  /**
+   * Calls `name` of a module of plain JavaScript (.mjs) where the tensors live: with views of theirs, which it may change
+   * in place, and with `options`. For what a graph cannot do, as updating weights. What it returns comes back as a copy.
+   */
+  async kernel(
+    module: URL,
+    name: string,
+    tensors: Readonly<Record<string, readonly Resident[]>>,
+    options: unknown = null,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<unknown> {
+    const plain = Object.entries(tensors).map(([key, list]) => [key, list.map((one) => rowsOf(one, this.#channel, `${name}: ${key}`))]);
+    const request = { module: module.href, name, tensors: Object.fromEntries(plain), options };
+    return (await this.#channel.call("kernel", request, { signal })).result;
   }
 
   /** Rejects everything that is pending, and frees all sessions and residents. Twice is harmless. */

@@ -2,7 +2,7 @@
  * Holds ONNX Runtime sessions and resident tensors and serves the requests of src/protocol.ts, one at a time. It knows
  * nothing of threads: worker.mjs puts it behind a message port, and a Runtime with `worker: false` calls it directly.
  *
- * @import { CompileRequest, PlainTensor, Requests, RowsOf, RunRequest, TensorType } from "../src/protocol.ts"
+ * @import { CompileRequest, KernelRequest, PlainTensor, Requests, RowsOf, RunRequest, TensorType } from "../src/protocol.ts"
  */
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { checkBlock, copyRows, sizeOf, writeBlock } from "./blocks.mjs";
@@ -107,6 +107,18 @@ export class Executor {
   async copy({ from, into, rows, part }) {
     copyRows(this.#resident(from), this.#resident(into), rows, part);
     return null;
+  }
+
+  /** @param {KernelRequest} request */
+  async kernel({ module, name, tensors, options }) {
+    const kernel = /** @type {Record<string, unknown>} */ (await import(module))[name];
+    if (typeof kernel !== "function") throw new Failure("options", `kernel: ${module} exports no function ${name}.`);
+    const found = mapValues(tensors, (list) => list.map((rows) => this.#feed(rows)));
+    try {
+      return { result: await kernel(found, options) };
+    } catch (error) {
+      throw new Failure("run", `${name}: ${messageOf(error)}`);
+    }
   }
 
   /** @param {Parameters<Requests["release"]>[0]} request */
