@@ -1,4 +1,4 @@
-import { dimMul, type GraphDefinition, input, ops, shapeOf, symbol } from "@waggle/graph";
+import { dimMul, type GraphDefinition, input, ops, shapeOf, symbol, type Value } from "@waggle/graph";
 import type { ImageProcessor } from "@waggle/image";
 import { decoderGraph, type LanguageModel } from "@waggle/language";
 import { ConfigError, type ConfigProblem, checkOptions, Module, normal, Parameter, type StateDict } from "@waggle/nn";
@@ -10,7 +10,7 @@ import { publishedKey } from "./checkpoint-keys.ts";
 import { type FamilyPrompt, familyOf } from "./family.ts";
 import type { LoadOptions } from "./load-options.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
-import { startComposition } from "./start.ts";
+import { type Assembly, assembleComposition, start } from "./start.ts";
 import { checkTiles, type TileMerge } from "./tile-merge.ts";
 
 /** What a width must be beside `Known`: the same, where both are known to the compiler. */
@@ -117,16 +117,22 @@ export class Composition {
    * `tiles` gives them → features [F, D].
    */
   visionGraph(): GraphDefinition {
-    const { vision_tower, multi_modal_projector, image_newline } = this.modules;
+    const { vision_tower } = this.modules;
     const { height, width } = vision_tower.image_size;
     const pixel_values = input("pixel_values", "float32", [symbol("B"), 3, height, width]);
-    const tokens = multi_modal_projector.forward(vision_tower.forward(pixel_values)); // [B, T, D]
+    const features = this.visualTokens(vision_tower.forward(pixel_values));
+    if (!this.tiles) return { name: "vision", inputs: { pixel_values }, outputs: { features } };
+    const token_rows = input("token_rows", "int64", [symbol("F")]);
+    return { name: "vision", inputs: { pixel_values, token_rows }, outputs: { features: ops.gather(features, token_rows, 0) } };
+  }
+
+  /** Patch features [B, N, C] → visual tokens [B·T, D]. Where pictures are cut into tiles, one row more: the newline. */
+  visualTokens(features: Value): Value {
+    const { multi_modal_projector, image_newline } = this.modules;
+    const tokens = multi_modal_projector.forward(features); // [B, T, D]
     const [B, T, D] = shapeOf(tokens, "B T D");
     const flat = ops.reshape(tokens, [dimMul(B, T), D]);
-    if (!this.tiles) return { name: "vision", inputs: { pixel_values }, outputs: { features: flat } };
-    const token_rows = input("token_rows", "int64", [symbol("F")]);
-    const table = image_newline ? ops.concat([flat, ops.reshape(image_newline, [1, D])], 0) : flat; // row −1 is the newline
-    return { name: "vision", inputs: { pixel_values, token_rows }, outputs: { features: ops.gather(table, token_rows, 0) } };
+    return this.tiles && image_newline ? ops.concat([flat, ops.reshape(image_newline, [1, D])], 0) : flat;
   }
 
   /** The decoder protocol of @waggle/language. */
@@ -145,8 +151,13 @@ export class Composition {
     else bindWeights(this.modules, checkpoint, publishedKey);
   }
 
-  /** Takes weights, and what is not given here, from a folder or a hub id, and starts the model. */
-  load(id: string, options: LoadOptions = {}): Promise<MultimodalModel> {
-    return startComposition(this, id, options, performance.now());
+  /** Binds weights, and takes what is not given here, from a folder or a hub id; for training, which starts no model. */
+  assemble(id: string, options: LoadOptions = {}): Promise<Assembly> {
+    return assembleComposition(this, id, options);
+  }
+
+  /** The same, and starts the model. */
+  async load(id: string, options: LoadOptions = {}): Promise<MultimodalModel> {
+    return start(await this.assemble(id, options), options);
   }
 }

@@ -23,8 +23,9 @@ export async function exportOnnx(id: string, folder: string, options: LoadOption
     ["decoder_model_merged", exportedDecoder(language)],
   ];
   if (sight !== null) {
-    const { features, ...others } = sight.graph.outputs;
-    graphs.unshift(["vision_encoder", { ...sight.graph, outputs: { ...(features && { image_features: features }), ...others } }]);
+    const graph = sight.graph();
+    const { features, ...others } = graph.outputs;
+    graphs.unshift(["vision_encoder", { ...graph, outputs: { ...(features && { image_features: features }), ...others } }]);
   }
   await mkdir(folder, { recursive: true });
   const files: string[] = [];

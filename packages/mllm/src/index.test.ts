@@ -13,10 +13,12 @@ test("the exported names", () => {
       "HubError",
       "ImageError",
       "MultimodalModel",
+      "MultimodalModules",
       "PromptError",
       "RuntimeError",
       "StateDictError",
       "TokenizerError",
+      "assemble",
       "compose",
       "exportOnnx",
       "honeybeePrompt",
@@ -24,6 +26,7 @@ test("the exported names", () => {
       "image",
       "inspect",
       "load",
+      "start",
     ]
   `);
 });

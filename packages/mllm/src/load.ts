@@ -32,8 +32,8 @@ export async function load(id: string, options: LoadOptions = {}): Promise<Multi
   return start(await assemble(id, options), options);
 }
 
-/** All that a published checkpoint's model is made of, with its weights bound but not read. */
-export async function assemble(id: string, options: LoadOptions): Promise<Assembly> {
+/** All that a published checkpoint's model is made of, with its weights bound but not read: to train it, or to start it later. */
+export async function assemble(id: string, options: LoadOptions = {}): Promise<Assembly> {
   const began = performance.now();
   const model = await openModelFolder(id, options);
   try {

@@ -21,7 +21,8 @@ import { checkSameTiles, type TileMerge } from "./tile-merge.ts";
 
 /** The part of a model that sees. */
 export interface Sight {
-  readonly graph: GraphDefinition;
+  /** Written anew at each call: training may have put other layers into the modules. */
+  graph(): GraphDefinition;
   readonly processor: ImageProcessor;
   readonly placeholder: string;
   readonly tokenId: number;
@@ -30,13 +31,13 @@ export interface Sight {
   readonly tiles: TileMerge | null;
   readonly dialect?: Dialect | undefined;
   /** How its projector is asked what it looked at; null where it cannot say. */
-  readonly explain: ExplainGraph | null;
+  explain(): ExplainGraph | null;
 }
 
-/** All that a running model is made of; `sight` is null for a language model alone. */
+/** All that a model is made of, its weights bound but not read; `sight` and `composition` are null for a language model alone. */
 export interface Assembly {
+  readonly composition: Composition | null;
   readonly language: LanguageModel;
-  readonly decoder: GraphDefinition;
   readonly sight: Sight | null;
   readonly tokenizer: Tokenizer;
   /** Turns an answer's ids into text. Default: the tokenizer. */
@@ -66,16 +67,12 @@ export function ofAnother({ revision, ...options }: LoadOptions): LoadOptions {
   return options;
 }
 
-/** Loads a composition's weights, and what it does not bring itself, from a folder or hub id. */
-export async function startComposition(
-  composition: Composition,
-  id: string,
-  options: LoadOptions,
-  began: number,
-): Promise<MultimodalModel> {
+/** Binds a composition's weights, and takes what it does not bring itself, from a folder or hub id. */
+export async function assembleComposition(composition: Composition, id: string, options: LoadOptions): Promise<Assembly> {
+  const began = performance.now();
   const folder = await folderOf(id, options);
   composition.bind(await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
-  return start(await boundAssembly(composition, folder, options, began), options);
+  return boundAssembly(composition, folder, options, began);
 }
 
 /** A composition that has its weights; what else it does not bring itself comes from the folder. */
@@ -114,17 +111,17 @@ export function assemblyOf(composition: Composition, { processor, tokenId, diale
   checkPictureSize(processor, modules.vision_tower.image_size);
   checkSameTiles(tiles?.grid ?? null, processor.anyres);
   return {
+    composition,
     language: modules.language_model,
-    decoder: composition.decoderGraph(),
     sight: {
-      graph: composition.visionGraph(),
+      graph: () => composition.visionGraph(),
       processor,
       placeholder,
       tokenId,
       tokensPerImage: composition.tokensPerImage,
       tiles,
       dialect,
-      explain: explainGraph(modules.vision_tower, modules.multi_modal_projector),
+      explain: () => explainGraph(modules.vision_tower, modules.multi_modal_projector),
     },
     ...rest,
   };
@@ -135,27 +132,28 @@ export async function languageAssembly(language: LanguageModel, folder: string, 
   const tokenizer = await loadTokenizer(folder);
   const template = options.prompt ?? (await loadPromptTemplate(folder));
   const defaults = await generationDefaults(folder, tokenizer);
-  return { language, decoder: { name: "decoder", ...decoderGraph(language) }, sight: null, tokenizer, template, defaults, began };
+  return { composition: null, language, sight: null, tokenizer, template, defaults, began };
 }
 
 /** Compiles the sessions. */
-export async function start(assembly: Assembly, options: LoadOptions): Promise<MultimodalModel> {
-  const { language, decoder, sight, tokenizer, detokenizer, template, defaults, began } = assembly;
+export async function start(assembly: Assembly, options: LoadOptions = {}): Promise<MultimodalModel> {
+  const { language, sight, tokenizer, detokenizer, template, defaults, began } = assembly;
   const { signal, onProgress, threads, device, slots } = options;
   signal?.throwIfAborted();
   const runtime = new Runtime({ ...(threads !== undefined && { threads }), ...(device !== undefined && { device }) });
   try {
     const encoder = new PromptEncoder(tokenizer, template, sight);
     const compile = { weights: weightPlacer(options.weightCache), ...(signal && { signal }), ...(onProgress && { onProgress }) };
-    const session = await runtime.compile(decoder, compile);
-    const pictures = sight && (await openEyes(runtime, await runtime.compile(sight.graph, compile), sight, language.hidden_size));
+    const session = await runtime.compile({ name: "decoder", ...decoderGraph(language) }, compile);
+    const pictures = sight && (await openEyes(runtime, await runtime.compile(sight.graph(), compile), sight, language.hidden_size));
     const blank = await runtime.allocate("float32", [1, language.hidden_size]);
     const features = (): Resident => pictures?.resident ?? blank;
     const engine = new Engine({ runtime, session, decoder: language, features, ...(slots !== undefined && { slots }) });
     const loadMs = performance.now() - began;
     const limits = options.pictures ?? {};
     const dialect = sight?.dialect;
-    const explain = sight?.explain ? explainer(runtime, sight.explain, sight.processor, compile.weights) : null;
+    const how = sight?.explain() ?? null;
+    const explain = sight && how ? explainer(runtime, how, sight.processor, compile.weights) : null;
     return new MultimodalModel({ runtime, engine, encoder, tokenizer, detokenizer, dialect, pictures, explain, defaults, limits, loadMs });
   } catch (error) {
     runtime.dispose();

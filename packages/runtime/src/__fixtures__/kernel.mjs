@@ -1,7 +1,12 @@
-/** Adds `by` to every element, in place; returns the sum of the first tensor. */
+/**
+ * Adds `by` to every element, in place; returns the sum of the first tensor.
+ *
+ * @param {{ all: { data: Float32Array, dims: number[] }[] }} tensors
+ * @param {{ by: number }} options
+ */
 export function increase({ all }, { by }) {
-  for (const { data } of all) for (let i = 0; i < data.length; i++) data[i] += by;
-  return { sum: all[0].data.reduce((a, b) => a + b, 0), dims: all[0].dims };
+  for (const { data } of all) data.forEach((value, i) => (data[i] = value + by));
+  return { sum: all[0]?.data.reduce((a, b) => a + b, 0), dims: all[0]?.dims };
 }
 
 export function refuse() {
