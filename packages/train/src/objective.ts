@@ -23,7 +23,7 @@ export interface MicroBatch {
  * logits [R, V], targets [R] int64 → [].
  */
 export function crossEntropy(logits: Value, targets: Value): Value {
-  const [R] = shapeOf(logits, "R V");
+  const [R] = shapeOf(logits, "R? V");
   const chosen = ops.gatherElements(ops.logSoftmax(logits, -1), ops.reshape(targets, [R, 1]), 1);
   return ops.neg(ops.reduceSum(chosen));
 }
@@ -56,6 +56,6 @@ function unit(x: Value): Value {
 
 /** The rows of x [B, S, D] at flat positions [R] of B·S → [R, D]. */
 export function rowsAt(x: Value, positions: Value): Value {
-  const [B, S, D] = shapeOf(x, "B S D");
+  const [B, S, D] = shapeOf(x, "B S? D");
   return ops.gather(ops.reshape(x, [dimMul(B, S), D]), positions, 0);
 }

@@ -5,7 +5,7 @@
  * @param {{ by: number }} options
  */
 export function increase({ all }, { by }) {
-  for (const { data } of all) data.forEach((value, i) => (data[i] = value + by));
+  for (const { data } of all) for (const [i, value] of data.entries()) data[i] = value + by;
   return { sum: all[0]?.data.reduce((a, b) => a + b, 0), dims: all[0]?.dims };
 }
 
