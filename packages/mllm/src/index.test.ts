@@ -27,6 +27,7 @@ test("the exported names", () => {
       "inspect",
       "load",
       "start",
+      "weightPlacer",
     ]
   `);
 });

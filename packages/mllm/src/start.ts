@@ -190,7 +190,8 @@ function int64(values: readonly number[]): Tensor {
 }
 
 /** Float32 weights are mapped where they lie; others are converted once, into the cache on disk. */
-function weightPlacer(cache = new WeightCache()): WeightPlacer {
+/** Weights that are not float32 are converted once, into the cache. */
+export function weightPlacer(cache: WeightCache = new WeightCache()): WeightPlacer {
   return placeWeights({
     convert: (requests, context) => {
       const wanted = requests.map(({ name, source, dtype }) => {

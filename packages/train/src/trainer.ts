@@ -7,7 +7,7 @@
  * Trainable parameters are inputs of the graph and live beside the session, where a kernel updates them in place; frozen
  * ones are its weights, and no gradient is written for what only they need.
  */
-import { readFloat32 } from "@waggle/checkpoint";
+import { readFloat32, type TensorEntry } from "@waggle/checkpoint";
 import { grad, input, ops, type Value } from "@waggle/graph";
 import { computedSource, type Module, type Parameter } from "@waggle/nn";
 import type { Resident, Runtime, Session, WeightPlacer } from "@waggle/runtime";
@@ -120,8 +120,14 @@ export class Trainer implements Disposable {
     return this.#rates;
   }
 
-  /** Goes on from a saved state, whose tensors have been written into `parameters` and `state`. */
-  resume(steps: number): void {
+  /** Goes on after `steps` steps with the optimiser's tensors of a checkpoint, `<state>.<path>`. */
+  async restore(steps: number, tensors: ReadonlyMap<string, TensorEntry>): Promise<void> {
+    for (const [name, list] of Object.entries(this.#state)) {
+      for (const [i, resident] of list.entries()) {
+        const entry = tensors.get(`${name}.${this.#paths[i]}`);
+        if (entry) await this.#options.runtime.kernel(KERNEL, "assign", { tensors: [resident] }, { values: [await readFloat32(entry)] });
+      }
+    }
     this.#steps = steps;
   }
 
