@@ -7,12 +7,14 @@ test("exports", () => {
       "CheckpointError",
       "HubError",
       "WeightCache",
+      "isLocked",
       "openCheckpoint",
       "openSafetensors",
       "openTorch",
       "readFloat32",
       "readJson",
       "resolveModel",
+      "withLock",
       "writeSafetensors",
     ]
   `);

@@ -1,6 +1,7 @@
 export { CheckpointError, type CheckpointErrorCode, type Problem } from "./checkpoint-error.ts";
 export type { WeightRequest } from "./converted-file.ts";
 export type { DataType } from "./data-type.ts";
+export { isLocked, withLock } from "./file-lock.ts";
 export { readFloat32 } from "./float32.ts";
 export { HubError, type HubErrorCode } from "./hub-error.ts";
 export { openCheckpoint } from "./open-checkpoint.ts";
