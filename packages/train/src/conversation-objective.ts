@@ -24,19 +24,29 @@ import { crossEntropy, type MicroBatch, type Objective, rowsAt } from "./objecti
 /** How pictures enter the graph: decoded, or as patch features that a frozen encoder made before. */
 export type PictureInput = "pixel_values" | "features";
 
-/** The loss of a model on conversations; of text alone without a composition. */
-export function conversationObjective(language: LanguageModel, composition: Composition | null, pictures: PictureInput): Objective {
+/** A model on conversations, as far as its last hidden states; on text alone without a composition. */
+export interface ConversationGraph {
+  readonly inputs: Readonly<Record<string, Value>>;
+  /** At the target positions: [M, V]. */
+  readonly logits: Value;
+}
+
+export function conversationGraph(language: LanguageModel, composition: Composition | null, pictures: PictureInput): ConversationGraph {
   const [B, S, M] = [symbol("B"), symbol("S"), symbol("M")];
   const input_ids = input("input_ids", "int64", [B, S]);
   const target_positions = input("target_positions", "int64", [M]);
-  const target_ids = input("target_ids", "int64", [M]);
-  const text = { input_ids, target_positions, target_ids };
   const embedded = language.embed(input_ids);
   const sight = composition && sightOf(composition, pictures);
   const inputs_embeds = sight ? placed(embedded, sight.tokens, sight.inputs.picture_positions) : embedded;
   const hidden = language.decode(inputs_embeds, causalCache());
-  const loss = crossEntropy(language.head(rowsAt(hidden, target_positions)), target_ids);
-  return { inputs: { ...text, ...sight?.inputs }, loss };
+  return { inputs: { input_ids, target_positions, ...sight?.inputs }, logits: language.head(rowsAt(hidden, target_positions)) };
+}
+
+/** Its loss. */
+export function conversationObjective(language: LanguageModel, composition: Composition | null, pictures: PictureInput): Objective {
+  const { inputs, logits } = conversationGraph(language, composition, pictures);
+  const target_ids = input("target_ids", "int64", [symbol("M")]);
+  return { inputs: { ...inputs, target_ids }, loss: crossEntropy(logits, target_ids) };
 }
 
 /** The visual tokens of a batch, in order: [R, D]. */
