@@ -21,6 +21,8 @@ test("the exported names", () => {
       "assemble",
       "compose",
       "exportOnnx",
+      "fresh",
+      "freshText",
       "honeybeePrompt",
       "honeybeePrompt2023",
       "image",

@@ -11,6 +11,7 @@ export { type ConvertOptions, convert } from "./convert.ts";
 export type { Explanation } from "./explain.ts";
 export { exportOnnx } from "./export-onnx.ts";
 export type { FamilyPrompt } from "./family.ts";
+export { fresh, freshText } from "./fresh.ts";
 export { honeybeePrompt, honeybeePrompt2023 } from "./honeybee.ts";
 export { inspect, type ModelDescription, type PartDescription } from "./inspect.ts";
 export { assemble, load } from "./load.ts";
