@@ -66,6 +66,9 @@ const written: Record<string, (...x: Value[]) => Value> = {
   gather: (x) => ops.gather(x, int64([2, 0, 2], [3]), 1),
   gatherElements: (x) => ops.gatherElements(x, int64([0, 2, 1, 1], [2, 2]), 1),
   scatterElements: (x, u) => ops.scatterElements(x, int64([0, 2, 1, 0], [2, 2]), u, 1),
+  scatterRows: (x, u) => ops.scatterRows(x, int64([3, 0], [2]), u as Value),
+  scatterRowsAdd: (x, u) => ops.scatterRows(x, int64([1, 3, 1], [3]), u as Value, { add: true }),
+  gatherRows: (x) => ops.gather(x, int64([2, 0, 2, 1], [2, 2])),
   reduceSum: (x) => ops.reduceSum(x, { axes: [0, 2] }),
   reduceMean: (x) => ops.reduceMean(x, { axes: [1], keepDims: true }),
   reduceMax: (x) => ops.reduceMax(x, { axes: [-1] }),
@@ -154,6 +157,21 @@ test.each(every)("the gradients of $name on $target equal PyTorch's", async ({ n
     const zero = { shape: golden.inputs[i]?.shape ?? [], data: (golden.inputs[i]?.data ?? []).map(() => 0) };
     expectClose(`d ${name} / d x${i}`, result[`d${i}`], gradient ?? zero, 1e-4);
   }
+});
+
+test("rows that meet at one index are all added, on two threads too", async () => {
+  const [R, D] = [6400, 192];
+  const rows = input("rows", "float32", [R, D]);
+  const places = constant(BigInt64Array.from({ length: R }, (_, i) => BigInt(i % 7)));
+  const sums = ops.scatterRows(constant(new Float32Array(7 * D), { shape: [7, D] }), places, rows, { add: true });
+  const bytes = serialize(lower({ inputs: { rows }, outputs: { sums } }, "onnxruntime"), () => new Uint8Array());
+  const session = await InferenceSession.create(bytes, { intraOpNumThreads: 2 });
+  const data = Float32Array.from({ length: R * D }, (_, i) => (i % 17) - 8); // whole numbers: the sums are exact
+  const wanted = new Float32Array(7 * D);
+  for (const [i, value] of data.entries())
+    wanted[(Math.floor(i / D) % 7) * D + (i % D)] = (wanted[(Math.floor(i / D) % 7) * D + (i % D)] ?? 0) + value;
+  for (let run = 0; run < 5; run += 1)
+    expect((await session.run({ rows: new Tensor("float32", data, [R, D]) })).sums?.data).toEqual(wanted);
 });
 
 test("comparisons, logic and sizes follow JavaScript's", async () => {

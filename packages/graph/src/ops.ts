@@ -54,7 +54,7 @@ const {
   where,
 } = elementwise;
 const { concat, expand, reshape, split, squeeze, transpose, unsqueeze } = movement;
-const { gather, gatherElements, pad, range, scatterElements, sizeOf, slice } = indexing;
+const { gather, gatherElements, pad, range, scatterElements, scatterRows, sizeOf, slice } = indexing;
 const { argMax, cumsum, logSoftmax, reduceMax, reduceMean, reduceMin, reduceSum, softmax, topK } = reductions;
 const { attention, linear, matmul, rotaryEmbedding } = products;
 const { embedding, gelu, geluTanh, layerNorm, quickGelu, rmsNorm, silu } = neural;
@@ -108,6 +108,7 @@ export const ops: Ops = {
   pad,
   range,
   scatterElements,
+  scatterRows,
   sizeOf,
   slice,
   argMax,

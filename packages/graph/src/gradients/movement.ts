@@ -2,7 +2,7 @@
 import { type Dim, dimAdd, dimMul, dimSub } from "../dim.ts";
 import { type Gradients, sumTo, zeros } from "../gradient-rule.ts";
 import { operand, withAxis } from "../op-rule.ts";
-import { gatherElements, type IndexingAttributes, scatterElements, slice } from "../ops/indexing.ts";
+import { gather, gatherElements, type IndexingAttributes, scatterElements, scatterRows, slice } from "../ops/indexing.ts";
 import { concat, expand, type MovementAttributes, reshape, transpose, unsqueeze } from "../ops/movement.ts";
 import type { Value } from "../value.ts";
 
@@ -52,6 +52,7 @@ export const indexingGradients: Gradients<IndexingAttributes> = {
     const x = operand("Gather", input);
     const count = operand("Gather", indices).shape.reduce(dimMul, 1);
     const rows = reshape(dy, withAxis(x.shape, axis, count));
+    if (axis === 0) return [scatterRows(zeros(x), reshape(operand("Gather", indices), [count]), rows, { add: true }), null];
     const places = reshape(
       operand("Gather", indices),
       x.shape.map((_, i) => (i === axis ? count : 1)),
@@ -67,6 +68,11 @@ export const indexingGradients: Gradients<IndexingAttributes> = {
     const at = operand("ScatterElements", indices);
     const kept = add ? dy : scatterElements(dy, at, zeros(operand("ScatterElements", updates)), axis);
     return [kept, null, gatherElements(dy, at, axis)];
+  },
+  ScatterRows: ([dy], { inputs: [, indices, updates], attributes: { add } }) => {
+    if (!dy) return [null, null, null];
+    const at = operand("ScatterRows", indices);
+    return [add ? dy : scatterRows(dy, at, zeros(operand("ScatterRows", updates))), null, gather(dy, at, 0)];
   },
   SizeOf: "nonDifferentiable",
   Range: "nonDifferentiable",

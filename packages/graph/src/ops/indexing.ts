@@ -1,9 +1,12 @@
 /** Operators that pick, place and count along an axis: slice, pad, gather, scatter, range. */
 import { type Dim, dimAdd, dimEquals, dimSub, formatShape, shapeEquals } from "../dim.ts";
+import type { Emitter } from "../emitter.ts";
 import { int, string } from "../onnx-attributes.ts";
-import { apply, axisOf, operand, type Rules, withAxis } from "../op-rule.ts";
+import { apply, axisOf, operand, type Rules, type TypedNode, withAxis } from "../op-rule.ts";
 import { ShapeError } from "../shape-error.ts";
 import { constant, type TensorType, type Value } from "../value.ts";
+import { cast } from "./elementwise.ts";
+import { expand, reshape, unsqueeze } from "./movement.ts";
 
 export interface IndexingAttributes {
   Slice: { readonly axis: number; readonly start: Dim; readonly end: Dim; readonly step: number };
@@ -11,6 +14,7 @@ export interface IndexingAttributes {
   Gather: { readonly axis: number };
   GatherElements: { readonly axis: number };
   ScatterElements: { readonly axis: number; readonly add: boolean };
+  ScatterRows: { readonly add: boolean };
   SizeOf: { readonly dim: Dim };
   Range: { readonly start: Dim; readonly end: Dim };
 }
@@ -107,6 +111,21 @@ export const indexingRules: Rules<IndexingAttributes> = {
       attributes: ({ axis, add }) => ({ axis: int(axis), reduction: string(add ? "add" : "none") }),
     },
   },
+  ScatterRows: {
+    shape: ([x, indices, updates]) => {
+      const [into, at] = [operand("ScatterRows", x), operand("ScatterRows", indices)];
+      const from = operand("ScatterRows", updates);
+      requireIndices("ScatterRows", at);
+      const wanted = [...at.shape, ...into.shape.slice(1)];
+      if (into.shape.length === 0 || at.shape.length !== 1 || from.dtype !== into.dtype || !shapeEquals(from.shape, wanted)) {
+        throw new ShapeError(
+          `ScatterRows: expected x [N, …], indices [R] and updates [R, …] of one type, got ${into.dtype} ${formatShape(into.shape)}, ${formatShape(at.shape)}, ${from.dtype} ${formatShape(from.shape)}.`,
+        );
+      }
+      return [{ dtype: into.dtype, shape: into.shape }];
+    },
+    lower: { portable: scatterRowsByElements, fused: scatterRowsAtOnce },
+  },
   SizeOf: {
     shape: () => [{ dtype: "int64", shape: [] }],
     lower: { emit: (e, _, { attributes: { dim } }) => [e.scalarDim(dim)] },
@@ -119,6 +138,30 @@ export const indexingRules: Rules<IndexingAttributes> = {
     lower: { emit: (e, _, { attributes: { start, end } }) => e.node("Range", [e.scalarDim(start), e.scalarDim(end), e.scalarDim(1)]) },
   },
 };
+
+/**
+ * ScatterElements adds one element after the other. ScatterND would add rows that meet at one index from two threads at
+ * once and lose some: wrong in 32 of 50 runs with 6400 rows of 192 into 50 (onnxruntime 1.30).
+ */
+function scatterRowsByElements([x, indices, updates]: readonly Value[], { add }: IndexingAttributes["ScatterRows"]): Value {
+  const [into, rows] = [operand("ScatterRows", x), operand("ScatterRows", updates)];
+  const places = reshape(
+    operand("ScatterRows", indices),
+    rows.shape.map((dim, axis) => (axis === 0 ? dim : 1)),
+  );
+  return scatterElements(into, expand(places, rows.shape), rows, 0, { add });
+}
+
+/** Rows that replace others are copied whole. */
+function scatterRowsAtOnce(
+  emitter: Emitter,
+  [x = "", , updates = ""]: readonly string[],
+  { inputs: [, indices], attributes: { add } }: TypedNode<IndexingAttributes["ScatterRows"]>,
+): readonly string[] | null {
+  if (add) return null;
+  const places = emitter.lower(unsqueeze(cast(operand("ScatterRows", indices), "int64"), 1));
+  return emitter.node("ScatterND", [x, places, updates]);
+}
 
 /** `x[start:end:step]` on one axis; negative numbers count from the end, which is left out for "to the end". */
 export function slice(
@@ -160,6 +203,14 @@ export function scatterElements(
   { add = false }: { readonly add?: boolean } = {},
 ): Value {
   return apply(indexingRules, "ScatterElements", [x, indices, updates], { axis: axisOf("scatterElements", x, axis), add });
+}
+
+/**
+ * A copy of x [N, …] with the updates [R, …] written to (with `add`: added at) the rows that the indices [R] name. Rows
+ * named twice are summed with `add`, in order; without it one of the updates stays.
+ */
+export function scatterRows(x: Value, indices: Value, updates: Value, { add = false }: { readonly add?: boolean } = {}): Value {
+  return apply(indexingRules, "ScatterRows", [x, indices, updates], { add });
 }
 
 /** The size of an axis as an int64 scalar, also where it is open. */
