@@ -42,11 +42,10 @@ export function conversationGraph(language: LanguageModel, composition: Composit
   return { inputs: { input_ids, target_positions, ...sight?.inputs }, logits: language.head(rowsAt(hidden, target_positions)) };
 }
 
-/** Its loss. */
-export function conversationObjective(language: LanguageModel, composition: Composition | null, pictures: PictureInput): Objective {
-  const { inputs, logits } = conversationGraph(language, composition, pictures);
+/** Its loss: `loss` makes one number of the logits [M, V] and the ids [M] that they should name, a sum over M. */
+export function conversationObjective({ inputs, logits }: ConversationGraph, loss: typeof crossEntropy = crossEntropy): Objective {
   const target_ids = input("target_ids", "int64", [symbol("M")]);
-  return { inputs: { ...inputs, target_ids }, loss: crossEntropy(logits, target_ids) };
+  return { inputs: { ...inputs, target_ids }, loss: loss(logits, target_ids) };
 }
 
 /** The visual tokens of a batch, in order: [R, D]. */
@@ -67,9 +66,7 @@ function sightOf(composition: Composition, pictures: PictureInput) {
 /** Visual tokens [R, D] in their places among embeddings [B, S, D]. */
 function placed(embedded: Value, tokens: Value, positions: Value): Value {
   const [B, S, D] = shapeOf(embedded, "B S? D");
-  const [R] = shapeOf(tokens, "R? D");
-  const rows = ops.expand(ops.reshape(positions, [R, 1]), [R, D]);
-  return ops.reshape(ops.scatterElements(ops.reshape(embedded, [dimMul(B, S), D]), rows, tokens, 0), [B, S, D]);
+  return ops.reshape(ops.scatterRows(ops.reshape(embedded, [dimMul(B, S), D]), positions, tokens), [B, S, D]);
 }
 
 /** A picture as the graph takes it. */

@@ -5,7 +5,7 @@ import { Runtime } from "@waggle/runtime";
 import type { Tensor } from "onnxruntime-common";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { expectClose, float32, floats, integers, need, readTensors } from "../../../testing/tensors.ts";
-import { conversationObjective, microBatch } from "./conversation-objective.ts";
+import { conversationGraph, conversationObjective, microBatch } from "./conversation-objective.ts";
 import type { MicroBatch } from "./objective.ts";
 import { adamW } from "./optimizer.ts";
 import { type ParameterPattern, selectParameters } from "./select.ts";
@@ -50,7 +50,7 @@ function trainer(
 ): Promise<Trainer> {
   if (model.composition === null) throw new Error("llava-tiny-hf has pictures.");
   const module = model.composition.modules;
-  const objective = conversationObjective(model.language, model.composition, "pixel_values");
+  const objective = conversationObjective(conversationGraph(model.language, model.composition, "pixel_values"));
   return Trainer.create({ runtime, module, objective, trainable: selectParameters(module, trainable, "test"), ...options });
 }
 
