@@ -52,6 +52,7 @@ export class Trainer implements Disposable {
   readonly #rates: readonly Rate[];
   readonly #parameters: readonly Resident[];
   readonly #state: Readonly<Record<string, readonly Resident[]>>;
+  #lossOnly: Session | null = null;
   #steps = 0;
 
   private constructor(
@@ -165,6 +166,20 @@ export class Trainer implements Disposable {
     return { loss, gradients: read };
   }
 
+  /** The mean loss over all targets, without learning. */
+  async evaluate(microBatches: Iterable<MicroBatch> | AsyncIterable<MicroBatch>): Promise<number> {
+    const { runtime, objective, trainable, weights, signal } = this.#options;
+    const graph = { name: "loss", inputs: { ...objective.inputs, ...Object.fromEntries(trainable) }, outputs: { loss: objective.loss } };
+    this.#lossOnly ??= await runtime.compile(graph, { ...(weights && { weights }), ...(signal && { signal }) });
+    let [loss, count] = [0, 0];
+    for await (const { feeds, targets } of microBatches) {
+      const result = await this.#lossOnly.run({ ...feeds, ...this.#weights() }, signal ? { signal } : {});
+      loss += Number((result.loss as Tensor).data[0]);
+      count += targets;
+    }
+    return loss / count;
+  }
+
   /** Copies what was learnt into the module: its parameters' values are the trained ones from now on. */
   async commit(): Promise<void> {
     let i = 0;
@@ -177,6 +192,7 @@ export class Trainer implements Disposable {
 
   dispose(): void {
     this.#session.dispose();
+    this.#lossOnly?.dispose();
     for (const resident of [...this.#parameters, ...Object.values(this.#state).flat()]) resident.dispose();
   }
 
@@ -201,9 +217,8 @@ export class Trainer implements Disposable {
       for (const { feeds, targets } of microBatches) {
         const divisor = average === "targets" ? all : targets * microBatches.length;
         const scale = new Tensor("float32", Float32Array.of(1 / divisor), []);
-        const weights = Object.fromEntries(this.#paths.map((path, i) => [path, this.#parameters[i] as Resident]));
         const result = await this.#session.run(
-          { ...feeds, ...weights, scale },
+          { ...feeds, ...this.#weights(), scale },
           { keep: names, fetch: ["loss"], ...(signal && { signal }) },
         );
         const kept = names.map((name) => result[name] as unknown as Resident);
@@ -222,6 +237,10 @@ export class Trainer implements Disposable {
       for (const gradient of sums) gradient.dispose();
       throw error;
     }
+  }
+
+  #weights(): Readonly<Record<string, Resident>> {
+    return Object.fromEntries(this.parameters);
   }
 
   #notFinite(loss: number, indices: readonly number[]): TrainingError {
