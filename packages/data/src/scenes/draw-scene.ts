@@ -31,11 +31,11 @@ function thingSvg(thing: Thing, index: number, side: number): string {
   if (thing.texture === "flat") return flat;
   // a darker tone of the same colour, so that the colour keeps its name
   const dark = css([thing.fill[0] * 0.58, thing.fill[1] * 0.58, thing.fill[2] * 0.58]);
-  const pitch = side * 0.045;
+  const pitch = side * (thing.texture === "striped" ? 0.045 : 0.056);
   const tile =
     thing.texture === "striped"
       ? `<path d="M0 0h${pitch}v${pitch * 0.45}h${-pitch}z" fill="${dark}"/>`
-      : `<circle cx="${pitch / 2}" cy="${pitch / 2}" r="${pitch * 0.3}" fill="${dark}"/>`;
+      : `<circle cx="${pitch / 2}" cy="${pitch / 2}" r="${pitch * 0.29}" fill="${dark}"/>`;
   const [x, y] = [thing.center[0] * side, thing.center[1] * side];
   const pattern = `<pattern id="t${index}" patternUnits="userSpaceOnUse" x="${x}" y="${y}" width="${pitch}" height="${pitch}">${tile}</pattern>`;
   return `${pattern}${flat}<path d="${path}" fill="url(#t${index})"/>`;
