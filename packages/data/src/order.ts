@@ -1,0 +1,105 @@
+/**
+ * The order in which the samples of an epoch are read.
+ * reference  haotian-liu/LLaVA `llava_trainer.py` (`get_length_grouped_indices`, `get_modality_length_grouped_indices`)
+ */
+import { DataError } from "./data-error.ts";
+import type { Dataset, SampleLength } from "./dataset.ts";
+import { RandomStream } from "./scenes/random-stream.ts";
+
+/** The numbers 0 … count − 1 in random order. */
+export type Permute = (count: number) => readonly number[];
+
+/** Streams of one seed; those below 16 are the splits of drawn scenes. */
+const ORDER = 16;
+
+/** Fisher and Yates; equal for equal seed and epoch. */
+export function seededPermute(seed: number, epoch: number): Permute {
+  const random = new RandomStream(seed, ORDER, epoch);
+  return (count) => {
+    const order = Array.from({ length: count }, (_, i) => i);
+    for (let i = count - 1; i > 0; i--) {
+      const j = random.below(i + 1);
+      [order[i], order[j]] = [order[j] as number, order[i] as number];
+    }
+    return order;
+  };
+}
+
+export interface GroupOptions {
+  readonly batchSize: number;
+  /** Batches that make one optimiser step: processes × accumulation. Each gets a similar share of long samples. */
+  readonly worldSize: number;
+  readonly permute: Permute;
+}
+
+/** Samples of about the same length next to each other: random groups of a step's size, each sorted and shared out. */
+export function lengthGroups(lengths: readonly number[], { batchSize, worldSize, permute }: GroupOptions): number[] {
+  return chunked(permute(lengths.length), batchSize * worldSize).flatMap((group) => {
+    const longestFirst = [...group].sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0));
+    return evenChunks(longestFirst, lengths, worldSize).flat();
+  });
+}
+
+/** As {@link lengthGroups}, and a step holds pictures or text, not both, except what is left over. */
+export function modalityGroups(samples: readonly SampleLength[], options: GroupOptions): number[] {
+  const empty = samples.flatMap(({ length }, i) => (length > 0 ? [] : [i]));
+  if (empty.length > 0) {
+    const named = empty.length > 8 ? `${empty.slice(0, 8).join(", ")} and ${empty.length - 8} more` : empty.join(", ");
+    throw new DataError("bad-sample", `grouping by length: samples without a word: ${named}. Take them out, or choose another order.`);
+  }
+  const parts = [true, false].map((kind) => samples.flatMap(({ multimodal }, i) => (multimodal === kind ? [i] : [])));
+  if (parts.some((part) => part.length === 0)) return lengthGroups(lengthsOf(samples), options);
+  const size = options.batchSize * options.worldSize;
+  const groups = parts.map((part) => {
+    const lengths = part.map((i) => samples[i]?.length ?? 0);
+    return chunked(
+      lengthGroups(lengths, options).map((i) => part[i] as number),
+      size,
+    );
+  });
+  const rest = groups.flatMap((list) => list.pop() ?? []);
+  const whole = groups.flat();
+  const mixed = options.permute(whole.length).map((i) => whole[i] as number[]);
+  // Left-overs that fill a step come first, so that the largest step shows at once whether memory suffices.
+  return (rest.length >= size ? [rest.slice(0, size), ...mixed, rest.slice(size)] : [...mixed, rest]).flat();
+}
+
+function lengthsOf(samples: readonly SampleLength[]): number[] {
+  return samples.map(({ length }) => length);
+}
+
+/** Shares out into equal numbers, the next one always to whoever has least; in turn where the numbers cannot be equal. */
+export function evenChunks(indices: readonly number[], lengths: readonly number[], count: number): number[][] {
+  if (indices.length % count !== 0) return Array.from({ length: count }, (_, i) => indices.filter((__, at) => at % count === i));
+  const chunks = Array.from({ length: count }, () => ({ indices: [] as number[], length: 0 }));
+  for (const index of indices) {
+    const open = chunks.filter((chunk) => chunk.indices.length < indices.length / count);
+    const least = open.reduce((best, chunk) => (chunk.length < best.length ? chunk : best));
+    least.indices.push(index);
+    least.length += lengths[index] ?? 0;
+  }
+  return chunks.map((chunk) => chunk.indices);
+}
+
+function chunked<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
+}
+
+export type Order = "shuffled" | "length-grouped" | "sequential";
+
+/** Orders of all epochs of a data set. Lengths are measured once, when they are first needed. */
+export function epochOrders(dataset: Dataset, order: Order, seed: number, batchSize: number): (epoch: number) => readonly number[] {
+  let measured: readonly SampleLength[] | null = null;
+  return (epoch) => {
+    const permute = seededPermute(seed, epoch);
+    if (order === "shuffled") return permute(dataset.length);
+    const all = Array.from({ length: dataset.length }, (_, i) => i);
+    if (order === "sequential") return all;
+    const { lengthOf } = dataset;
+    if (lengthOf === undefined) {
+      throw new DataError("option", `batches: order "length-grouped" needs lengthOf, which ${dataset.name} does not have. Use "shuffled".`);
+    }
+    measured ??= all.map((i) => lengthOf.call(dataset, i));
+    return modalityGroups(measured, { batchSize, worldSize: 1, permute });
+  };
+}
