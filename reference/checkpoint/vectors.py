@@ -5,6 +5,7 @@
 all-types.safetensors   one tensor of every element type that Waggle reads, written by safetensors
 to-float32.safetensors  `stored.<dtype>` and `float32.<dtype>`: PyTorch's .to(torch.float32) of it. Edge cases first
                         (largest, smallest, subnormal, halfway between two floats, beyond 2^53), then random bits.
+from-float32.safetensors  `float32` and PyTorch's .to(torch.float16), .to(torch.bfloat16) of it: every rounding's edge, then random bits
 torch-*.pt              the same tensors by torch.save in its forms: zip (pickle protocols 2 and 5), zip with Zip64 records,
                         and before 1.6; with shared storages, transposes, slices, steps, an expanded row, a parameter
 torch-dense.safetensors those tensors as PyTorch makes them contiguous, named by their path in the dictionary
@@ -30,6 +31,20 @@ def all_types() -> None:
     tensors = {f"t.{name}": values.to(getattr(torch, name)) for name in types}
     tensors |= {"scalar": torch.tensor(2.5), "empty": torch.zeros(0, 4), "ä.日本.🐝": torch.ones(1), "0": torch.ones(1)}
     save_file(tensors, OUT / "all-types.safetensors", META)
+
+
+def narrowing() -> None:
+    torch.manual_seed(1)
+    halves = torch.arange(0, 65536, 7, dtype=torch.int32).to(torch.int16).view(torch.float16).float()
+    brains = torch.arange(0, 65536, 11, dtype=torch.int32).to(torch.int16).view(torch.bfloat16).float()
+    edges = torch.tensor([65504.0, 65519.99, 65520.0, 65536.0, 2.0**-24, 2.0**-25, 2.0**-25 * 1.0001, 3 * 2.0**-25, 2.0**-14, 3.4028e38, 3.39e38])
+    bits = torch.randint(-(2**31), 2**31, (4096,), dtype=torch.int64).to(torch.int32).view(torch.float32)
+    small = torch.randn(4096) * torch.exp2(torch.randint(-30, 20, (4096,)).float())
+    between = [(half + torch.nextafter(half, half + 1)) / 2 for half in (halves[::16],)]
+    midpoints = (halves[:-1:8] + halves[1::8]) / 2
+    values = torch.cat([halves, brains, edges, -edges, bits, small, midpoints, *between, torch.tensor([float("nan"), float("inf"), -float("inf"), -0.0])])
+    tensors = {"float32": values, "float16": values.to(torch.float16), "bfloat16": values.to(torch.bfloat16)}
+    save_file(tensors, OUT / "from-float32.safetensors", META)
 
 
 def conversions() -> None:
@@ -126,6 +141,7 @@ def pickles() -> None:
 
 OUT.mkdir(exist_ok=True)
 all_types()
+narrowing()
 conversions()
 pickles()
 for file in OUT.iterdir():

@@ -3,9 +3,10 @@
  * A crash at any moment leaves the old file, or none, and at most a temporary one that nobody reads.
  */
 import { randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { CheckpointError } from "./checkpoint-error.ts";
+import { makeFolder } from "./make-folder.ts";
 
 /** What every temporary file's name ends with. */
 export const TEMPORARY = ".tmp";
@@ -19,7 +20,7 @@ export function temporaryName(path: string): string {
 export async function writeAtomically(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   const temporary = temporaryName(path);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const file = await open(temporary, "wx");
     try {
       await write(file);

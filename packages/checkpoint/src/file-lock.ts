@@ -3,10 +3,11 @@
  * process is gone, or that nobody has touched for a while (another machine, a reused process number), is taken over.
  */
 import { randomUUID } from "node:crypto";
-import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { makeFolder } from "./make-folder.ts";
 
 const TOUCH_MS = 1_000;
 const ABANDONED_MS = 30_000;
@@ -15,7 +16,7 @@ const POLL_MS = 50;
 /** Runs `work` while holding the lock `path`. Waits for another holder until `signal` aborts. */
 export async function withLock<T>(path: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   const token = JSON.stringify({ pid: process.pid, host: hostname(), id: randomUUID() });
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   while (!(await tryLock(path, token))) {
     if (await isAbandoned(path)) await takeAway(path);
     else await sleep(POLL_MS, undefined, signal ? { signal } : {}).catch(() => signal?.throwIfAborted());

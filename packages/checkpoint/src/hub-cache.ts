@@ -6,10 +6,11 @@
  *       snapshots/<commit>/<file>          links into blobs
  *       refs/<branch or tag>               the commit it stood for when it was last asked
  */
-import { link, mkdir, readdir, readFile, realpath, rm, stat, symlink } from "node:fs/promises";
+import { link, readdir, readFile, realpath, rm, stat, symlink } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { getHFHubCachePath } from "@huggingface/hub";
 import { writeAtomically, writeFully } from "./atomic-file.ts";
+import { makeFolder } from "./make-folder.ts";
 
 export class HubCache {
   readonly folder: string;
@@ -56,7 +57,7 @@ export class HubCache {
   async link(commit: string, file: string, etag: string): Promise<void> {
     const path = join(this.snapshot(commit), file);
     const folder = dirname(path);
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await rm(path, { force: true }); // a link whose blob was deleted
     // Relative, so that the cache can be moved; from the real folder, because that is where links are followed from.
     const target = relative(await realpath(folder), await realpath(this.blob(etag)));

@@ -4,13 +4,14 @@
  */
 import { createHash } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { syncFolder, writeFully } from "./atomic-file.ts";
 import { sizeOf } from "./hub-cache.ts";
 import { type HubClient, isBusy, type RemoteFile } from "./hub-client.ts";
 import { HubError } from "./hub-error.ts";
+import { makeFolder } from "./make-folder.ts";
 
 // Tries in a row that bring nothing new before we give up.
 const FRUITLESS_TRIES = 5;
@@ -28,7 +29,7 @@ export async function downloadBlob(
   onBytes: OnBytes,
 ): Promise<void> {
   const incomplete = `${blob}.incomplete`;
-  await mkdir(dirname(blob), { recursive: true });
+  await makeFolder(dirname(blob));
   const handle = await open(incomplete, constants.O_RDWR | constants.O_CREAT);
   try {
     await fetchAll(client, file, handle, signal, onBytes);

@@ -7,7 +7,9 @@ test("exports", () => {
       "CheckpointError",
       "HubError",
       "WeightCache",
+      "castTensor",
       "isLocked",
+      "makeFolder",
       "openCheckpoint",
       "openSafetensors",
       "openTorch",
@@ -15,6 +17,7 @@ test("exports", () => {
       "readJson",
       "resolveModel",
       "withLock",
+      "writeCheckpoint",
       "writeSafetensors",
     ]
   `);

@@ -1,9 +1,11 @@
+export { castTensor, type FloatType } from "./cast-tensor.ts";
 export { CheckpointError, type CheckpointErrorCode, type Problem } from "./checkpoint-error.ts";
 export type { WeightRequest } from "./converted-file.ts";
 export type { DataType } from "./data-type.ts";
 export { isLocked, withLock } from "./file-lock.ts";
 export { readFloat32 } from "./float32.ts";
 export { HubError, type HubErrorCode } from "./hub-error.ts";
+export { makeFolder } from "./make-folder.ts";
 export { openCheckpoint } from "./open-checkpoint.ts";
 export { type Checkpoint, type OpenOptions, openSafetensors } from "./open-safetensors.ts";
 export { openTorch } from "./open-torch.ts";
@@ -12,4 +14,5 @@ export { type ReadJsonOptions, readJson } from "./read-json.ts";
 export { type ResolveOptions, resolveModel } from "./resolve-model.ts";
 export type { DenseTensorEntry, TensorEntry, TensorLocation, TensorSource } from "./tensor-entry.ts";
 export { type CachedWeights, type GetWeightsOptions, WeightCache, type WeightCacheOptions } from "./weight-cache.ts";
+export { type WriteCheckpointOptions, writeCheckpoint } from "./write-checkpoint.ts";
 export { type NamedTensor, type WriteOptions, writeSafetensors } from "./write-safetensors.ts";

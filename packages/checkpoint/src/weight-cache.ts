@@ -7,13 +7,14 @@
  *
  * A cached file is an ordinary safetensors file: its header says what it holds, and a hit is checked against it.
  */
-import { mkdir, readdir, realpath, rm, stat, statfs, utimes } from "node:fs/promises";
+import { readdir, realpath, rm, stat, statfs, utimes } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { asWriteError, TEMPORARY, writeAtomically } from "./atomic-file.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
 import { type ConvertedLayout, keyOf, locationsIn, planFile, type WeightRequest, writeConverted } from "./converted-file.ts";
 import { isLocked, releaseAbandoned, withLock } from "./file-lock.ts";
+import { makeFolder } from "./make-folder.ts";
 import { type Checkpoint, openSafetensors } from "./open-safetensors.ts";
 import { checkOptions } from "./options.ts";
 import type { OnProgress } from "./progress.ts";
@@ -71,7 +72,7 @@ export class WeightCache {
   async #get(requests: readonly WeightRequest[], { signal, onProgress }: GetWeightsOptions): Promise<ReadonlyMap<string, TensorLocation>> {
     signal?.throwIfAborted();
     const key = keyOf(requests);
-    await mkdir(this.folder, { recursive: true });
+    await makeFolder(this.folder);
     const path = join(await realpath(this.folder), key + WEIGHTS);
     const layout = planFile(path, requests);
     if (await isHit(path, layout)) return locationsIn(path, layout);

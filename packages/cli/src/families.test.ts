@@ -21,7 +21,7 @@ async function generate(family: string, pictures: readonly string[], args: reado
   const images = pictures.flatMap((name) => ["--image", resolve(golden, family, name)]);
   const env = { ...process.env, WAGGLE_CACHE: temporary, HF_HUB_OFFLINE: "1" };
   const options = { env, timeout: 60_000 };
-  return (await promisify(execFile)(process.execPath, [waggle, "generate", join(golden, family), ...images, ...args], options)).stdout;
+  return (await promisify(execFile)(process.execPath, [waggle, "generate", resolve(golden, family), ...images, ...args], options)).stdout;
 }
 
 describe("a MiniGPT-4 folder", () => {
@@ -63,6 +63,18 @@ describe("LLaVA in its authors' layout", () => {
     const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, HF_HUB_OFFLINE: "1" } });
     expect(JSON.parse(stdout)).toMatchObject({ model_type: "llava_llama", tokensPerImage: 16, maxPositions: 512 });
   });
+});
+
+test("convert: an adapter over its base becomes one folder", async () => {
+  const original = join(golden, "llava-tiny-original");
+  const to = join(temporary, "converted");
+  const command = ["convert", join(original, "lora"), "--base", original, "--to", to, "--dtype", "f32"];
+  const run = promisify(execFile)(process.execPath, [waggle, ...command], { timeout: 60_000 });
+  expect((await run).stdout.split("\n")).toContain(join(to, "model.safetensors"));
+  const { cases } = JSON.parse(readFileSync(join(original, "expected.json"), "utf8")).lora;
+  const [{ images, prompt, tokenIds }] = cases;
+  const args = ["--raw", "--prompt", prompt, "--max-new-tokens", "24", "--json"];
+  expect(JSON.parse(await generate(to, [join(original, images[0])], args))).toMatchObject({ tokenIds });
 });
 
 describe("a BLIP-2 folder", () => {

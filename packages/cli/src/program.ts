@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { cacheCommand } from "./cache-command.ts";
 import { chatCommand } from "./chat-command.ts";
+import { convertCommand } from "./convert-command.ts";
+import { dataCommand } from "./data-command.ts";
 import { explainCommand } from "./explain-command.ts";
 import { exportCommand } from "./export-command.ts";
 import { generateCommand } from "./generate-command.ts";
@@ -16,7 +18,16 @@ export function program(): Command {
     .version(version)
     .exitOverride()
     .configureHelp({ showGlobalOptions: true });
-  for (const command of [generateCommand(), chatCommand(), explainCommand(), exportCommand(), inspectCommand(), cacheCommand()]) {
+  for (const command of [
+    generateCommand(),
+    chatCommand(),
+    explainCommand(),
+    convertCommand(),
+    exportCommand(),
+    inspectCommand(),
+    dataCommand(),
+    cacheCommand(),
+  ]) {
     root.addCommand(command.exitOverride().showHelpAfterError("(waggle --help, waggle <command> --help)"));
   }
   return root;

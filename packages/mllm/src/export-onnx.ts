@@ -7,8 +7,8 @@
  *
  * Each has its weights in `….onnx_data` beside it. A language model alone has no vision_encoder.
  */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "@waggle/checkpoint";
 import { type GraphDefinition, writeOnnx } from "@waggle/graph";
 import { exportedDecoder, exportedEmbedding } from "@waggle/language";
 import { assemble } from "./load.ts";
@@ -27,7 +27,7 @@ export async function exportOnnx(id: string, folder: string, options: LoadOption
     const { features, ...others } = graph.outputs;
     graphs.unshift(["vision_encoder", { ...graph, outputs: { ...(features && { image_features: features }), ...others } }]);
   }
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const files: string[] = [];
   for (const [name, graph] of graphs) {
     const path = join(folder, `${name}.onnx`);

@@ -10,11 +10,12 @@
  * reference  kakaobrain/honeybee `HoneybeeForConditionalGeneration`, `HoneybeeProcessor`
  */
 import { createHash } from "node:crypto";
+import { readdir } from "node:fs/promises";
 import type { WeightSource } from "@waggle/graph";
 import { exactProcessor } from "@waggle/image";
 import { ConfigError, type StateDict } from "@waggle/nn";
 import { CAbstractor, DAbstractor, HoneybeeMlp, type Projector, Resampler } from "@waggle/projectors";
-import { honeybee, honeybeePromptIds, loadTokenizer, type Tokenizer, TokenizerError } from "@waggle/text";
+import { honeybee, honeybeePromptIds, loadTokenizer, type Tokenizer } from "@waggle/text";
 import { clip } from "@waggle/vision";
 import { bindWeights } from "./bind.ts";
 import { buildLanguage } from "./build-language.ts";
@@ -58,13 +59,13 @@ export function honeybeeComposition(config: HoneybeeConfig, tokenizer?: Tokenize
 }
 
 /** The folder's tokenizer, or the one that its config.json names: the released folders hold none. */
-export async function honeybeeTokenizer(folder: string, { tokenizer: id }: HoneybeeConfig, options: LoadOptions): Promise<Tokenizer> {
-  try {
-    return await loadTokenizer(folder, { files: "sentencepiece" });
-  } catch (error) {
-    if (id === null || !(error instanceof TokenizerError && error.code === "not_found")) throw error;
-    return loadTokenizer(await folderOf(id, ofAnother(options), ["*.json", "*.model"]), { files: "sentencepiece" });
-  }
+export async function honeybeeTokenizer(folder: string, config: HoneybeeConfig, options: LoadOptions): Promise<Tokenizer> {
+  return loadTokenizer(await honeybeeTokenizerFolder(folder, config, options), { files: "sentencepiece" });
+}
+
+export async function honeybeeTokenizerFolder(folder: string, { tokenizer: id }: HoneybeeConfig, options: LoadOptions): Promise<string> {
+  const isHere = (await readdir(folder)).some((name) => /^(tokenizer\.(json|model)|spiece\.model)$/.test(name));
+  return isHere || id === null ? folder : folderOf(id, ofAnother(options), ["*.json", "*.model"]);
 }
 
 function bindHoneybee(modules: MultimodalModules, checkpoint: StateDict): void {

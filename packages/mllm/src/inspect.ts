@@ -8,11 +8,12 @@ import { publishedKey } from "./checkpoint-keys.ts";
 import { type Composition, compose } from "./compose.ts";
 import { openEncoderFolder } from "./encoder-folder.ts";
 import { honeybeeComposition, honeybeeKey } from "./honeybee.ts";
-import { bindOriginalLlava, openOriginalLlava, originalLlava } from "./llava-original.ts";
+import { openOriginalLlava, originalLlava, originalLlavaSpelling } from "./llava-original.ts";
 import { llavaParts, readConfig } from "./load.ts";
 import type { LoadOptions } from "./load-options.ts";
 import { miniGpt4Composition } from "./minigpt4.ts";
-import { isMiniGpt4, openMiniGpt4 } from "./minigpt4-folder.ts";
+import { isMiniGpt4 } from "./minigpt4-folder.ts";
+import { openMiniGpt4Files, openMiniGpt4Folder } from "./minigpt4-parts.ts";
 import { openModelFolder, openWeights } from "./model-folder.ts";
 
 /** One part of a model. */
@@ -59,11 +60,13 @@ export async function inspect(id: string, options: LoadOptions = {}): Promise<Mo
   const model = await openModelFolder(id, options, ["*.json"]);
   const { folder } = model;
   if (await isMiniGpt4(folder)) {
-    return describeComposition(folder, "minigpt4", await miniGpt4Composition(folder, await openMiniGpt4(folder), options));
+    return describeComposition(folder, "minigpt4", miniGpt4Composition(await openMiniGpt4Files(folder, options)));
   }
   const config = await readConfig(model.config);
   const checkpoint =
-    config.model_type === "llava_llama" ? null : await ifHere(() => openWeights(model, options, spellings[config.model_type]));
+    config.model_type === "llava_llama" || config.model_type === "minigpt4"
+      ? null
+      : await ifHere(() => openWeights(model, options, spellings[config.model_type]));
   switch (config.model_type) {
     case "text": {
       const language = buildLanguage(config.text);
@@ -76,11 +79,13 @@ export async function inspect(id: string, options: LoadOptions = {}): Promise<Mo
       return describeComposition(folder, config.model_type, composition);
     }
     case "llava_llama": {
-      const encoder = await openEncoderFolder(config, model, options);
-      const { composition } = originalLlava(config, model, encoder);
-      await ifHere(async () => bindOriginalLlava(composition, config, await openOriginalLlava(config, model, options), encoder, options));
+      const opened = await ifHere(() => openOriginalLlava(config, model, options));
+      if (opened) bindWeights(opened.composition.modules, opened.state, originalLlavaSpelling(config));
+      const { composition } = opened ?? originalLlava(config, model, await openEncoderFolder(config, model, options));
       return describeComposition(folder, config.model_type, composition);
     }
+    case "minigpt4":
+      return describeComposition(folder, config.model_type, miniGpt4Composition(await openMiniGpt4Folder(folder, config, options)));
     case "honeybee": {
       const composition = honeybeeComposition(config);
       if (checkpoint) composition.bind(checkpoint);

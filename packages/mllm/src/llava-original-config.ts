@@ -6,6 +6,7 @@
  */
 import { ConfigError, type ConfigProblem, parseConfig } from "@waggle/nn";
 import { z } from "zod";
+import { type ConversationMode, conversationModes } from "./conversation-mode.ts";
 import { type MergeType, mergeTypes } from "./tile-merge.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -28,6 +29,8 @@ export interface OriginalLlavaConfig {
   readonly merge: MergeType;
   /** `<im_start>` and `<im_end>` around every picture of a conversation. */
   readonly marks: boolean;
+  /** Which conversation template; null: the model's name says it. */
+  readonly conv_mode: ConversationMode | null;
 }
 
 const classes = new Map<string, readonly [layout: OriginalLlavaConfig["layout"], text: "llama" | "mistral"]>([
@@ -75,6 +78,7 @@ const original = z.looseObject({
   mm_vision_select_feature: z.enum(["patch", "cls_patch"]).default("patch"),
   mm_use_im_start_end: z.boolean().default(false),
   mm_patch_merge_type: z.enum(mergeTypes).nullish(),
+  conv_mode: z.enum(conversationModes).nullish(),
   mm_resampler_type: never("a resampler"),
   s2: never("S2, an encoder that looks at several scales,"),
   image_aspect_ratio: aspect,
@@ -88,6 +92,7 @@ const tiny = z.looseObject({
   text_config: part.nullish(),
   vision_config: part.nullish(),
   vision_hidden_size: z.int().min(1).nullish(),
+  conv_mode: z.enum(conversationModes).nullish(),
   vision_feature_layer: z.int().default(-2),
   vision_feature_select_strategy: z.enum(["patch", "cls_patch"]).default("patch"),
   image_aspect_ratio: aspect,
@@ -130,6 +135,7 @@ function readOriginal(json: unknown, file: string, model_type: "llama" | "mistra
     image_grid_pinpoints: config.image_grid_pinpoints,
     merge,
     marks: config.mm_use_im_start_end,
+    conv_mode: config.conv_mode ?? null,
   };
 }
 
@@ -160,6 +166,7 @@ function readTiny(json: unknown, file: string): OriginalLlavaConfig {
     image_grid_pinpoints: undefined,
     merge: "flat",
     marks: false,
+    conv_mode: config.conv_mode ?? null,
   };
 }
 

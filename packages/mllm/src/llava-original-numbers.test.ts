@@ -12,9 +12,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compileConverted, promptFeeds, promptGraph } from "../../../testing/multimodal.ts";
 import type { Feeds, Results } from "../../../testing/run-graph.ts";
 import { expectClose, float32, floats, int64, integers, need, readTensors } from "../../../testing/tensors.ts";
+import { bindWeights } from "./bind.ts";
 import type { Composition } from "./compose.ts";
-import { openEncoderFolder } from "./encoder-folder.ts";
-import { bindOriginalLlava, openOriginalLlava, originalLlava } from "./llava-original.ts";
+import { openOriginalLlava, originalLlavaSpelling } from "./llava-original.ts";
 import { readConfig } from "./load.ts";
 import type { LoadOptions } from "./load-options.ts";
 import { openModelFolder } from "./model-folder.ts";
@@ -34,10 +34,9 @@ async function open(folder: string, options: LoadOptions = {}): Promise<{ compos
   const model = await openModelFolder(folder, options);
   const config = await readConfig(model.config);
   if (config.model_type !== "llava_llama") throw new Error(`${folder} is ${config.model_type}`);
-  const encoder = await openEncoderFolder(config, model, options);
-  const parts = originalLlava(config, model, encoder);
-  await bindOriginalLlava(parts.composition, config, await openOriginalLlava(config, model, options), encoder, options);
-  return parts;
+  const opened = await openOriginalLlava(config, model, options);
+  bindWeights(opened.composition.modules, opened.state, originalLlavaSpelling(config));
+  return opened;
 }
 
 /** What the vision graph computes on its way, for the same inputs. */

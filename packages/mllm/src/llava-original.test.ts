@@ -3,20 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openCheckpoint, writeSafetensors } from "@waggle/checkpoint";
-import {
-  chatmlDirect,
-  llavaLlama2,
-  llavaMpt,
-  llavaPlain,
-  llavaV0,
-  llavaV1,
-  mistralInstruct,
-  type PromptTemplate,
-  vicunaV1,
-} from "@waggle/text";
+import { llavaLlama2, llavaPlain, llavaV0, llavaV1, type PromptTemplate, vicunaV1 } from "@waggle/text";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { conversationModeFor } from "./conversation-mode.ts";
 import { image, type LoadOptions, load, type Message, type MultimodalModel } from "./index.ts";
-import { conversationFor } from "./llava-original.ts";
 
 interface Case {
   readonly name: string;
@@ -139,7 +129,8 @@ describe("golden/llava-tiny-original", () => {
       "mine",
       "/runs/llava-v1.5/checkpoint-10",
     ];
-    expect(names.map(conversationFor)).toEqual([llavaV1, chatmlDirect, llavaLlama2, mistralInstruct, llavaMpt, llavaV0, llavaV1]);
+    const modes = ["llava_v1", "chatml_direct", "llava_llama_2", "mistral_instruct", "mpt", "llava_v0", "llava_v1"];
+    expect(names.map(conversationModeFor)).toEqual(modes);
   });
 
   test("pictures are turned by their EXIF orientation, unless told not to", async () => {

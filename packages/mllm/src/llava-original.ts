@@ -6,30 +6,17 @@
  *
  * reference  haotian-liu/LLaVA `load_pretrained_model`, `process_images`, `tokenizer_image_token`
  */
-import { basename, dirname, resolve } from "node:path";
 import { openCheckpoint } from "@waggle/checkpoint";
 import { type ImageProcessor, imageProcessor } from "@waggle/image";
 import { ConfigError, type StateDict } from "@waggle/nn";
 import { identity, mlp } from "@waggle/projectors";
-import {
-  chatmlDirect,
-  IMAGE_PLACEHOLDER,
-  llavaLlama2,
-  llavaMpt,
-  llavaV0,
-  llavaV1,
-  loadTokenizer,
-  mistralInstruct,
-  type PromptTemplate,
-  splitPromptIds,
-  type Tokenizer,
-  vicunaV1,
-} from "@waggle/text";
+import { IMAGE_PLACEHOLDER, loadTokenizer, splitPromptIds, type Tokenizer } from "@waggle/text";
 import { clip } from "@waggle/vision";
 import { generationDefaults } from "./assets.ts";
 import { bindWeights } from "./bind.ts";
 import { buildLanguage } from "./build-language.ts";
 import { type Composition, compose } from "./compose.ts";
+import { type ConversationMode, conversationModeFor, conversations } from "./conversation-mode.ts";
 import { type Dialect, strippedAnswer } from "./dialect.ts";
 import { type EncoderFolder, openEncoderFolder } from "./encoder-folder.ts";
 import type { OriginalLlavaConfig } from "./llava-original-config.ts";
@@ -50,18 +37,34 @@ export async function originalLlavaAssembly(
   options: LoadOptions,
   began: number,
 ): Promise<Assembly> {
-  const state = await openOriginalLlava(config, model, options);
-  const encoder = await openEncoderFolder(config, model, options);
-  const { composition, processor } = originalLlava(config, model, encoder);
-  await bindOriginalLlava(composition, config, state, encoder, options);
-  const tokenizer = await loadTokenizer(model.base);
+  const { composition, processor, state } = await openOriginalLlava(config, model, options);
+  bindWeights(composition.modules, state, originalLlavaSpelling(config));
+  const prompts = { conv_mode: conversationModeOf(config, model.id), marks: config.marks };
+  return authorsAssembly(composition, processor, prompts, { folder: model.base, options, began });
+}
+
+/** How prompts become ids. */
+export interface AuthorsPrompts {
+  readonly conv_mode: ConversationMode;
+  /** `<im_start>` and `<im_end>` around every picture of a conversation. */
+  readonly marks: boolean;
+}
+
+/** A composition that has its weights, with prompts as LLaVA's authors make them. */
+export async function authorsAssembly(
+  composition: Composition,
+  processor: ImageProcessor,
+  { conv_mode, marks }: AuthorsPrompts,
+  { folder, options, began }: { readonly folder: string; readonly options: LoadOptions; readonly began: number },
+): Promise<Assembly> {
+  const tokenizer = await loadTokenizer(folder, { files: "sentencepiece" }); // the authors: use_fast=False
   return assemblyOf(composition, {
     tokenizer,
     processor,
-    template: options.prompt ?? composition.prompt,
+    template: options.prompt ?? conversations[conv_mode],
     tokenId: PICTURE,
-    dialect: originalDialect(config, tokenizer),
-    defaults: await generationDefaults(model.base, tokenizer),
+    dialect: originalDialect(marks, tokenizer),
+    defaults: await generationDefaults(folder, tokenizer),
     began,
   });
 }
@@ -90,35 +93,39 @@ export function originalLlava(
     vision,
     projector: projector_depth === 0 ? identity() : mlp({ depth: projector_depth }),
     language: buildLanguage(config.text),
-    prompt: config.layout === "tinyllava" ? vicunaV1 : conversationFor(model.id),
+    prompt: conversations[conversationModeOf(config, model.id)],
     ...(processor.anyres && { tiles: tileMerge(processor.anyres, vision.grid.columns, merge) }),
   });
   return { composition, processor };
 }
 
-/** The weights of the folder and its base. */
-export function openOriginalLlava({ layout }: OriginalLlavaConfig, model: ModelFolder, options: LoadOptions): Promise<StateDict> {
-  return openWeights(model, options, spellings[layout]);
+/** The composition's spelling of the layout's keys. */
+export function originalLlavaSpelling({ layout }: OriginalLlavaConfig): (key: string) => string {
+  return spellings[layout];
 }
 
-/** Binds them, and those of the vision encoder's folder where they hold none. */
-export async function bindOriginalLlava(
-  { modules }: Composition,
-  { layout }: OriginalLlavaConfig,
-  { source, tensors }: StateDict,
-  encoder: EncoderFolder,
-  options: LoadOptions,
-): Promise<void> {
-  const spelling = spellings[layout];
+export interface OpenedLlava {
+  /** Without weights. */
+  readonly composition: Composition;
+  readonly processor: ImageProcessor;
+  readonly encoder: EncoderFolder;
+  /** The weights of the folder and its base, and those of the vision encoder's folder where they hold none. */
+  readonly state: StateDict;
+}
+
+export async function openOriginalLlava(config: OriginalLlavaConfig, model: ModelFolder, options: LoadOptions): Promise<OpenedLlava> {
+  const spelling = originalLlavaSpelling(config);
+  const { source, tensors } = await openWeights(model, options, spelling);
+  const encoder = await openEncoderFolder(config, model, options);
+  const parts = originalLlava(config, model, encoder);
   const all = new Map(tensors);
-  if (!modules.image_newline) all.delete("model.image_newline"); // only tiles that are unpadded have use for it
-  let sources = source;
-  if (!Array.from(tensors.keys(), spelling).some((key) => key.startsWith("vision_tower."))) {
-    const own: StateDict = await openCheckpoint(await encoder.weights(), options.signal ? { signal: options.signal } : {});
-    for (const [key, tensor] of own.tensors) all.set(`vision_tower.${encoderKey(key)}`, tensor);
-    sources += ` + ${own.source}`;
+  if (!parts.composition.modules.image_newline) all.delete("model.image_newline"); // only tiles that are unpadded have use for it
+  if (Array.from(tensors.keys(), spelling).some((key) => key.startsWith("vision_tower."))) {
+    return { ...parts, encoder, state: { source, tensors: all } };
   }
-  bindWeights(modules, { source: sources, tensors: all }, spelling);
+  const own: StateDict = await openCheckpoint(await encoder.weights(), options.signal ? { signal: options.signal } : {});
+  for (const [key, tensor] of own.tensors) all.set(`vision_tower.${encoderKey(key)}`, tensor);
+  return { ...parts, encoder, state: { source: `${source} + ${own.source}`, tensors: all } };
 }
 
 /** A vision encoder that was saved alone by transformers 5 has no `vision_model.` in its keys. */
@@ -126,19 +133,12 @@ function encoderKey(key: string): string {
   return /^(embeddings|pre_layrnorm|encoder|post_layernorm)\./.test(key) ? `vision_model.${key}` : key;
 }
 
-/** The template that the authors' command line takes for a model of this name. */
-export function conversationFor(id: string): PromptTemplate {
-  const path = resolve(id);
-  const own = basename(path);
-  const name = (own.startsWith("checkpoint-") ? `${basename(dirname(path))}_${own}` : own).toLowerCase();
-  if (name.includes("llama-2")) return llavaLlama2;
-  if (name.includes("mistral")) return mistralInstruct;
-  if (name.includes("v1.6-34b")) return chatmlDirect;
-  if (name.includes("v1")) return llavaV1;
-  return name.includes("mpt") ? llavaMpt : llavaV0;
+/** What config.json says, or the authors' choice for a model of this name. */
+export function conversationModeOf({ layout, conv_mode }: OriginalLlavaConfig, id: string): ConversationMode {
+  return conv_mode ?? (layout === "tinyllava" ? "vicuna_v1" : conversationModeFor(id));
 }
 
-function originalDialect({ marks }: OriginalLlavaConfig, tokenizer: Tokenizer): Dialect {
+function originalDialect(marks: boolean, tokenizer: Tokenizer): Dialect {
   const missing = marks ? ["<im_start>", "<im_end>"].filter((token) => tokenizer.tokenId(token) === undefined) : [];
   if (missing.length > 0) {
     const message = `is true, but the tokenizer has no ${missing.join(" and no ")} (added_tokens.json).`;

@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError, readJson } from "@waggle/checkpoint";
-import type { AnyresGrid } from "@waggle/image";
+import type { AnyresGrid, ImageProcessor } from "@waggle/image";
 import type { LanguageModel } from "@waggle/language";
 import { ConfigError } from "@waggle/nn";
 import { mlp, type ProjectorFactory } from "@waggle/projectors";
@@ -14,10 +14,11 @@ import { buildLanguage } from "./build-language.ts";
 import { publishedKey } from "./checkpoint-keys.ts";
 import { type Composition, compose } from "./compose.ts";
 import { honeybeeComposition, honeybeeKey, honeybeeTokenizer } from "./honeybee.ts";
-import { originalLlavaAssembly } from "./llava-original.ts";
+import { authorsAssembly, originalLlavaAssembly } from "./llava-original.ts";
 import type { LoadOptions } from "./load-options.ts";
 import { miniGpt4Assembly } from "./minigpt4.ts";
 import { isMiniGpt4 } from "./minigpt4-folder.ts";
+import { openMiniGpt4Files, openMiniGpt4Folder } from "./minigpt4-parts.ts";
 import { type LlavaConfig, type ModelConfig, readModelConfig } from "./model-config.ts";
 import { type ModelFolder, openModelFolder, openWeights } from "./model-folder.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
@@ -49,16 +50,20 @@ export async function assemble(id: string, options: LoadOptions = {}): Promise<A
 
 async function assembleFolder(model: ModelFolder, options: LoadOptions, began: number): Promise<Assembly> {
   const { folder, base } = model;
-  if (await isMiniGpt4(folder)) return miniGpt4Assembly(folder, options, began);
+  await refuseAdapters(model);
+  if (await isMiniGpt4(folder)) return miniGpt4Assembly(await openMiniGpt4Files(folder, options), options, began);
   const config = await readConfig(model.config);
   switch (config.model_type) {
     case "llava": {
-      const composition = await llavaComposition(config, base);
+      const { composition, processor } = await llavaComposition(config, base);
       composition.bind(await openWeights(model, options, publishedKey));
+      if (config.original) return authorsAssembly(composition, processor, config.original, { folder: base, options, began });
       return boundAssembly(composition, base, options, began);
     }
     case "llava_llama":
       return originalLlavaAssembly(config, model, options, began);
+    case "minigpt4":
+      return miniGpt4Assembly(await openMiniGpt4Folder(folder, config, options), options, began);
     case "honeybee": {
       const composition = honeybeeComposition(config, await honeybeeTokenizer(base, config, options));
       composition.bind(await openWeights(model, options, honeybeeKey));
@@ -107,7 +112,7 @@ export function llavaParts(config: LlavaConfig): {
   };
 }
 
-async function llavaComposition(config: LlavaConfig, folder: string): Promise<Composition> {
+async function llavaComposition(config: LlavaConfig, folder: string): Promise<{ composition: Composition; processor: ImageProcessor }> {
   const parts = llavaParts(config);
   const tokenizer = await loadTokenizer(folder);
   const placeholder = tokenizer.token(config.image_token_id);
@@ -116,5 +121,13 @@ async function llavaComposition(config: LlavaConfig, folder: string): Promise<Co
     throw new ConfigError(join(folder, "config.json"), [{ field: "image_token_index", message }]);
   }
   const prompt = (await loadPromptTemplate(folder)) ?? llavaHf;
-  return compose({ ...parts, prompt, tokenizer, processor: await folderProcessor(folder), placeholder });
+  const processor = await folderProcessor(folder);
+  return { composition: compose({ ...parts, prompt, tokenizer, processor, placeholder }), processor };
+}
+
+/** Over which bases adapters cannot be merged. */
+export async function refuseAdapters({ folder, base }: ModelFolder): Promise<void> {
+  if (folder === base || !(await isMiniGpt4(base))) return;
+  const message = `adapters over a MiniGPT-4 (${base}) are not supported: its weights lie in four files with four spellings.`;
+  throw new ConfigError(folder, [{ field: "base", message }]);
 }

@@ -11,7 +11,8 @@ import { compileConverted } from "../../../testing/multimodal.ts";
 import { expectClose, float32, floats, need, readTensors } from "../../../testing/tensors.ts";
 import { image, inspect, load, type Message } from "./index.ts";
 import { miniGpt4Assembly, miniGpt4Composition } from "./minigpt4.ts";
-import { isMiniGpt4, openMiniGpt4 } from "./minigpt4-folder.ts";
+import { isMiniGpt4 } from "./minigpt4-folder.ts";
+import { openMiniGpt4Files } from "./minigpt4-parts.ts";
 
 const golden = fileURLToPath(new URL("../../../golden/minigpt4-tiny/", import.meta.url));
 const { main_other_picture: run } = JSON.parse(readFileSync(join(golden, "expected.json"), "utf8")).runs;
@@ -154,7 +155,7 @@ describe("the variant for Llama 2", () => {
 
   test.each([true, false])("sees what the authors' code does; a BLIP-2 file in the folder (%s) is not read", async (alsoBlip2) => {
     const folder = llama2(alsoBlip2);
-    const composition = await miniGpt4Composition(folder, await openMiniGpt4(folder), {});
+    const composition = miniGpt4Composition(await openMiniGpt4Files(folder, {}));
     using runtime = new Runtime({ threads: 1 });
     const see = await compileConverted(runtime, composition.visionGraph(), temporary);
     const { features } = await see({ pixel_values: need(await readTensors(join(golden, "io.safetensors")), "input.pixel_values") });
@@ -163,7 +164,7 @@ describe("the variant for Llama 2", () => {
   });
 
   test("speaks with Llama 2's template, and stops at its end token", async () => {
-    const assembly = await miniGpt4Assembly(llama2(false), {}, 0);
+    const assembly = await miniGpt4Assembly(await openMiniGpt4Files(llama2(false), {}), {}, 0);
     expect(assembly.template).toBe(miniGpt4Llama2);
     expect(assembly.sight?.dialect?.conversation).toEqual({ max_new_tokens: 300, repetition_penalty: 1.05, top_p: 0.9 });
     expect(assembly.sight?.tokensPerImage).toBe(4);

@@ -9,9 +9,7 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { ConfigError, type ConfigProblem, parseConfig } from "@waggle/nn";
-import type { QFormerOptions } from "@waggle/projectors";
-import { z } from "zod";
+import { ConfigError, type ConfigProblem } from "@waggle/nn";
 import { optionalObject } from "./assets.ts";
 
 export interface MiniGpt4Folder {
@@ -20,21 +18,8 @@ export interface MiniGpt4Folder {
   readonly blip2: string | null;
   readonly projector: string;
   readonly llm: string;
-  readonly dims: MiniGpt4Dims;
-}
-
-/** Sizes, spelled as `eva` and `qFormer` have them. */
-export interface MiniGpt4Dims {
-  readonly vision: {
-    readonly hidden_size: number;
-    readonly intermediate_size: number;
-    readonly num_hidden_layers: number;
-    readonly num_attention_heads: number;
-    readonly patch_size: number;
-  };
-  /** Side of the pictures. */
-  readonly image_size: number;
-  readonly qformer: QFormerOptions;
+  /** dims.json, or nothing. */
+  readonly dims: Readonly<Record<string, unknown>>;
 }
 
 const evaFile = /^eva_vit_g.*\.pth$/;
@@ -74,7 +59,13 @@ export async function openMiniGpt4(folder: string): Promise<MiniGpt4Folder> {
   const folders = await foldersWithConfig(folder, names);
   const llm = one("llm/", "the folder of the language model, with its config.json", folders.includes("llm") ? ["llm"] : folders);
   if (problems.length > 0) throw new ConfigError(folder, problems);
-  return { eva, blip2: blip2[0] === undefined ? null : join(folder, blip2[0]), projector, llm, dims: await readDims(folder) };
+  return {
+    eva,
+    blip2: blip2[0] === undefined ? null : join(folder, blip2[0]),
+    projector,
+    llm,
+    dims: (await optionalObject(join(folder, "dims.json"))) ?? {},
+  };
 }
 
 async function foldersWithConfig(folder: string, names: readonly string[]): Promise<string[]> {
@@ -90,50 +81,4 @@ async function foldersWithConfig(folder: string, names: readonly string[]): Prom
 /** Of a file, or of nothing: no names. */
 async function namesIn(folder: string): Promise<readonly string[]> {
   return readdir(folder).catch((): string[] => []);
-}
-
-const size = z.number();
-const dims = z.looseObject({
-  vit: z
-    .looseObject({ patch_size: size, embed_dim: size, depth: size, num_heads: size, mlp_ratio: size, image_size: size })
-    .partial()
-    .default({}),
-  qformer: z
-    .looseObject({
-      num_query_token: size,
-      hidden_size: size,
-      num_hidden_layers: size,
-      num_attention_heads: size,
-      intermediate_size: size,
-      cross_attention_freq: size,
-      layer_norm_eps: z.number().positive(),
-      hidden_act: z.literal("gelu", { error: "expected gelu, the only one that a Q-Former was published with." }),
-    })
-    .partial()
-    .default({}),
-});
-
-async function readDims(folder: string): Promise<MiniGpt4Dims> {
-  const file = join(folder, "dims.json");
-  const { vit, qformer } = parseConfig(file, dims, (await optionalObject(file)) ?? {});
-  const { embed_dim = 1408, mlp_ratio = 4.3637, depth = 39, num_heads = 16, patch_size = 14, image_size = 224 } = vit;
-  return {
-    vision: {
-      hidden_size: embed_dim,
-      intermediate_size: Math.trunc(embed_dim * mlp_ratio),
-      num_hidden_layers: depth,
-      num_attention_heads: num_heads,
-      patch_size,
-    },
-    image_size,
-    qformer: {
-      tokens: qformer.num_query_token ?? 32,
-      hidden_size: qformer.hidden_size ?? 768,
-      num_hidden_layers: qformer.num_hidden_layers ?? 12,
-      num_attention_heads: qformer.num_attention_heads ?? 12,
-      intermediate_size: qformer.intermediate_size ?? 3072,
-      cross_attention_freq: qformer.cross_attention_freq ?? 2,
-      layer_norm_eps: qformer.layer_norm_eps ?? 1e-12,
-    },
-  };
 }

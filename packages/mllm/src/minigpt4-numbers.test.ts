@@ -15,7 +15,7 @@ import type { Results } from "../../../testing/run-graph.ts";
 import { expectClose, float32, floats, need, readTensors } from "../../../testing/tensors.ts";
 import type { Composition } from "./compose.ts";
 import { miniGpt4Assembly, miniGpt4Composition } from "./minigpt4.ts";
-import { openMiniGpt4 } from "./minigpt4-folder.ts";
+import { openMiniGpt4Files } from "./minigpt4-parts.ts";
 import type { Assembly } from "./start.ts";
 
 interface Run {
@@ -48,8 +48,8 @@ beforeAll(async () => {
   temporary = mkdtempSync(join(tmpdir(), "waggle-minigpt4-"));
   runtime = new Runtime({ threads: 1 });
   io = await readTensors(join(folder, "io.safetensors"));
-  composition = await miniGpt4Composition(folder, await openMiniGpt4(folder), {});
-  assembly = await miniGpt4Assembly(folder, {}, 0);
+  composition = miniGpt4Composition(await openMiniGpt4Files(folder, {}));
+  assembly = await miniGpt4Assembly(await openMiniGpt4Files(folder, {}), {}, 0);
   const encoder = composition.modules.vision_tower as EvaVisionEncoder;
   const projector = composition.modules.multi_modal_projector as QFormer<number, number>;
   const pixel_values = input("pixel_values", "float32", [symbol("B"), 3, 56, 56]);

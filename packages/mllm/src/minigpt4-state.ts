@@ -16,6 +16,7 @@ import { basename } from "node:path";
 import { type Checkpoint, type OpenOptions, openCheckpoint, openTorch } from "@waggle/checkpoint";
 import type { WeightSource } from "@waggle/graph";
 import { ConfigError, computedSource, type StateDict } from "@waggle/nn";
+import type { MiniGpt4Dims } from "./minigpt4-config.ts";
 import type { MiniGpt4Folder } from "./minigpt4-folder.ts";
 
 export interface MiniGpt4State {
@@ -30,11 +31,16 @@ export interface MiniGpt4State {
 
 type Placed = ReadonlyMap<string, { readonly key: string; readonly source: WeightSource }>;
 
-export async function readMiniGpt4State(files: MiniGpt4Folder, folder: string, options: OpenOptions): Promise<MiniGpt4State> {
-  const { hidden_size: C, num_hidden_layers, patch_size } = files.dims.vision;
+export async function readMiniGpt4State(
+  files: MiniGpt4Folder,
+  dims: MiniGpt4Dims,
+  folder: string,
+  options: OpenOptions,
+): Promise<MiniGpt4State> {
+  const { hidden_size: C, num_hidden_layers, patch_size } = dims.vision;
   const projector = placed(await openTorch(files.projector, options), trainedPlace);
   const inputs = projector.get("multi_modal_projector.llama_proj.weight")?.source.shape[1];
-  const grouped = inputs === 4 * C && (files.blip2 === null || inputs !== files.dims.qformer.hidden_size);
+  const grouped = inputs === 4 * C && (files.blip2 === null || inputs !== dims.qformer.hidden_size);
   if (!grouped && files.blip2 === null) {
     const message = `is missing: the Q-Former, which LAVIS publishes. Only llama_proj with ${4 * C} inputs (the variant for Llama 2) goes without; this has ${inputs}.`;
     throw new ConfigError(folder, [{ field: "blip2_pretrained_flant5xxl.pth", message }]);
@@ -96,7 +102,7 @@ function untrainedNorm(width: number): Placed {
 }
 
 /** The grid that a table of positions [1, 1 + side², C] is for. */
-function sideOf(source: WeightSource | undefined, file: string): number {
+export function sideOf(source: WeightSource | undefined, file: string): number {
   const side = Math.sqrt((source?.shape[1] ?? 0) - 1);
   if (Number.isInteger(side) && side >= 1) return side;
   const got = source === undefined ? "there is none" : `got [${source.shape}]`;

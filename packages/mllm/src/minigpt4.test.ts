@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type AnswerText, strippedAnswer, visibleIds } from "./dialect.ts";
 import { type ImageInput, image, load, type Message, type MultimodalModel } from "./index.ts";
 import { miniGpt4Assembly } from "./minigpt4.ts";
+import { openMiniGpt4Files } from "./minigpt4-parts.ts";
 import type { Assembly } from "./start.ts";
 
 interface Run {
@@ -51,7 +52,7 @@ let assembly: Assembly;
 beforeAll(async () => {
   temporary = mkdtempSync(join(tmpdir(), "waggle-minigpt4-"));
   model = await load(folder, { weightCache: new WeightCache({ folder: temporary }), threads: 1 });
-  assembly = await miniGpt4Assembly(folder, {}, 0);
+  assembly = await miniGpt4Assembly(await openMiniGpt4Files(folder, {}), {}, 0);
 });
 afterAll(() => {
   model.dispose();

@@ -5,10 +5,8 @@
  * reference  Vision-CAIR/MiniGPT-4 `MiniGPT4.from_config`, `Chat.answer`
  */
 import { join } from "node:path";
-import { readJson } from "@waggle/checkpoint";
 import { type GenerationOptions, OptionsError, type PromptSegment } from "@waggle/generation";
 import { exactProcessor } from "@waggle/image";
-import { ConfigError } from "@waggle/nn";
 import { groupedLinear, qFormer } from "@waggle/projectors";
 import { IMAGE_PLACEHOLDER, loadTokenizer, miniGpt4, miniGpt4Llama2, splitPromptIds, type Tokenizer } from "@waggle/text";
 import { eva } from "@waggle/vision";
@@ -18,9 +16,7 @@ import { buildLanguage } from "./build-language.ts";
 import { type Composition, compose } from "./compose.ts";
 import { type Dialect, strippedAnswer } from "./dialect.ts";
 import type { LoadOptions } from "./load-options.ts";
-import { type MiniGpt4Folder, openMiniGpt4 } from "./minigpt4-folder.ts";
-import { readMiniGpt4State } from "./minigpt4-state.ts";
-import { readModelConfig } from "./model-config.ts";
+import type { MiniGpt4Parts } from "./minigpt4-parts.ts";
 import { type Assembly, assemblyOf } from "./start.ts";
 
 /** No token has it: rules never see the prompt. */
@@ -30,18 +26,17 @@ const PICTURE = -1;
 const chatDefaults: GenerationOptions = { max_new_tokens: 300, repetition_penalty: 1.05, top_p: 0.9 };
 const chatLength = 2000;
 
-export async function miniGpt4Assembly(folder: string, options: LoadOptions, began: number): Promise<Assembly> {
-  const files = await openMiniGpt4(folder);
-  const composition = await miniGpt4Composition(folder, files, options);
-  const tokenizer = await loadTokenizer(files.llm);
+export async function miniGpt4Assembly(parts: MiniGpt4Parts, options: LoadOptions, began: number): Promise<Assembly> {
+  const composition = miniGpt4Composition(parts);
+  const tokenizer = await loadTokenizer(parts.llm);
   return assemblyOf(composition, {
     tokenizer,
     detokenizer: withoutPadding(tokenizer),
-    processor: exactProcessor({ size: files.dims.image_size }),
+    processor: exactProcessor({ size: parts.dims.image_size }),
     template: options.prompt ?? composition.prompt,
     tokenId: PICTURE,
-    dialect: miniGpt4Dialect(tokenizer, await firstIdOf(files.llm), composition.prompt === vicunaChat),
-    defaults: await generationDefaults(files.llm, tokenizer),
+    dialect: miniGpt4Dialect(tokenizer, await firstIdOf(parts.llm), composition.prompt === vicunaChat),
+    defaults: await generationDefaults(parts.llm, tokenizer),
     began,
   });
 }
@@ -50,31 +45,25 @@ export async function miniGpt4Assembly(folder: string, options: LoadOptions, beg
 const vicunaChat = { ...miniGpt4, stop: [] };
 
 /** The parts with their weights. */
-export async function miniGpt4Composition(folder: string, files: MiniGpt4Folder, { signal }: LoadOptions): Promise<Composition> {
-  const { state, spelling, grouped, trained_image_size } = await readMiniGpt4State(files, folder, signal ? { signal } : {});
-  const { vision, image_size, qformer } = files.dims;
-  const configFile = join(files.llm, "config.json");
-  const llm = readModelConfig(await readJson(configFile), configFile);
-  if (llm.model_type !== "text") {
-    throw new ConfigError(configFile, [{ field: "model_type", message: `expected a language model alone, got ${llm.model_type}.` }]);
-  }
+export function miniGpt4Composition({ dims, text, weights }: MiniGpt4Parts): Composition {
+  const { state, spelling, grouped, trained_image_size } = weights;
+  const { vision, image_size, qformer } = dims;
   const composition = compose({
     vision: eva({ ...vision, image_size: trained_image_size, ln_vision_eps: 1e-5 }, { image_size, classToken: grouped ? "drop" : "keep" }),
     projector: grouped ? groupedLinear({ group: 4 }) : qFormer(qformer),
-    language: buildLanguage(llm.text),
+    language: buildLanguage(text),
     prompt: grouped ? miniGpt4Llama2 : vicunaChat,
   });
   bindWeights(composition.modules, state, spelling);
   return composition;
 }
 
-/** bos_token_id of the language model's generation config, or of its config: 0 for the published Vicuna v0, though its `<s>` is 1. */
+/** bos_token_id of the language model's generation config, or of its config (here maybe inside): 0 for the published Vicuna v0, though its `<s>` is 1. */
 async function firstIdOf(llm: string): Promise<number | undefined> {
-  for (const name of ["generation_config.json", "config.json"]) {
-    const id = (await optionalObject(join(llm, name)))?.bos_token_id;
-    if (typeof id === "number") return id;
-  }
-  return undefined;
+  const config = await optionalObject(join(llm, "config.json"));
+  const generation = await optionalObject(join(llm, "generation_config.json"));
+  const text = config?.text_config as typeof config;
+  return [generation, config, text].map((fields) => fields?.bos_token_id).find((id) => typeof id === "number");
 }
 
 function miniGpt4Dialect(tokenizer: Tokenizer, firstId: number | undefined, hashesEnd: boolean): Dialect {

@@ -2,7 +2,9 @@
 import { type ActivationName, activationNames, ConfigError, parseConfig } from "@waggle/nn";
 import { z } from "zod";
 import { type Blip2Config, readBlip2Config } from "./blip2-config.ts";
+import { conversationModes } from "./conversation-mode.ts";
 import { type HoneybeeConfig, isHoneybee, readHoneybeeConfig } from "./honeybee-config.ts";
+import type { AuthorsPrompts } from "./llava-original.ts";
 import { type OriginalLlavaConfig, originalLlavaClass, originalLlavaNames, readOriginalLlava } from "./llava-original-config.ts";
 
 /** The language models that may stand alone, or under a picture. */
@@ -34,6 +36,8 @@ export interface LlavaConfig {
   readonly image_token_id: number;
   /** LLaVA-NeXT: [height, width] of the canvases that pictures are cut into tiles on. null: one view per picture. */
   readonly image_grid_pinpoints: readonly (readonly [number, number])[] | null;
+  /** Prompts as LLaVA's authors make them, who published the model in another layout; null: as transformers does. */
+  readonly original: AuthorsPrompts | null;
 }
 
 export interface TextModelConfig {
@@ -41,7 +45,13 @@ export interface TextModelConfig {
   readonly text: TextPart;
 }
 
-export type ModelConfig = LlavaConfig | OriginalLlavaConfig | HoneybeeConfig | Blip2Config | TextModelConfig;
+/** A MiniGPT-4 in the one folder that `convert` writes. */
+export interface MiniGpt4Config {
+  readonly model_type: "minigpt4";
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export type ModelConfig = LlavaConfig | OriginalLlavaConfig | HoneybeeConfig | MiniGpt4Config | Blip2Config | TextModelConfig;
 
 /** What LlavaConfig of transformers assumes where there is no vision_config: CLIP ViT-L/14 at 336 pixels. */
 const visionDefaults = {
@@ -60,6 +70,7 @@ const supported = [
   `llava_next (LlavaNextForConditionalGeneration with a CLIP vision encoder)`,
   ...originalLlavaNames,
   "mllm (HoneybeeForConditionalGeneration)",
+  "minigpt4",
   "blip-2 (Blip2ForConditionalGeneration with OPT)",
   ...Object.entries(textModels).map(([type, name]) => `${type} (${name})`),
 ];
@@ -81,6 +92,8 @@ const llava = z.looseObject({
   image_token_index: z.int().min(0).optional(),
   image_token_id: z.int().min(0).optional(),
   tie_word_embeddings: z.boolean().optional(),
+  conv_mode: z.enum(conversationModes).nullish(),
+  mm_use_im_start_end: z.boolean().default(false),
 });
 const next = z.looseObject({
   image_grid_pinpoints: z
@@ -114,6 +127,7 @@ export function readModelConfig(json: unknown, file: string): ModelConfig {
   if (original !== undefined) return readOriginalLlava(json, file, original);
   if (isHoneybee(model_type, classes)) return readHoneybeeConfig(json, file);
   if (model_type === "blip-2" && classes.every((name) => name === "Blip2ForConditionalGeneration")) return readBlip2Config(json, file);
+  if (model_type === "minigpt4") return { model_type, fields: parseConfig(file, part, json) };
   if (isTextModel(model_type) && classes.every((name) => name === textModels[model_type])) {
     return { model_type: "text", text: { model_type, config: parseConfig(file, part, json) } };
   }
@@ -140,6 +154,7 @@ function readLlava(json: unknown, file: string): LlavaConfig {
     multimodal_projector_bias: config.multimodal_projector_bias,
     image_token_id: config.image_token_id ?? config.image_token_index ?? 32_000,
     image_grid_pinpoints: null,
+    original: config.conv_mode ? { conv_mode: config.conv_mode, marks: config.mm_use_im_start_end } : null,
   };
 }
 

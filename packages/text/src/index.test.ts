@@ -19,6 +19,7 @@ test("exports", () => {
       "honeybeeDemo",
       "honeybeePromptIds",
       "llama2",
+      "llamaTokenizerJson",
       "llavaHf",
       "llavaLlama2",
       "llavaMpt",

@@ -43,5 +43,6 @@ export {
 } from "./prompt/messages.ts";
 export { miniGpt4, miniGpt4Llama2 } from "./prompt/minigpt4-templates.ts";
 export { PromptError, type PromptErrorCode } from "./prompt/prompt-error.ts";
+export { llamaTokenizerJson } from "./sentencepiece/tokenizer-json.ts";
 export type { DecodeOptions, EncodeOptions, SpecialIds, StreamOptions, Tokenizer, TokenStream } from "./tokenizer.ts";
 export { TokenizerError, type TokenizerErrorCode } from "./tokenizer-error.ts";
