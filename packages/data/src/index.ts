@@ -1,4 +1,13 @@
-export { type Batch, type BatchOptions, batches, batchesPerEpoch, type DataPosition, type Prepared, type Skipped } from "./batches.ts";
+export {
+  type Batch,
+  type BatchOptions,
+  batches,
+  batchesPerEpoch,
+  type DataPosition,
+  isBroken,
+  type Prepared,
+  type Skipped,
+} from "./batches.ts";
 export { type OpenOptions, openConversations } from "./conversations.ts";
 export { DataError, type DataErrorCode } from "./data-error.ts";
 export type { Dataset, SampleLength } from "./dataset.ts";
@@ -24,5 +33,6 @@ export {
   type Thing,
   type ThingSize,
 } from "./scenes/scene.ts";
+export { sceneViewer, type ViewedSample } from "./scenes/scene-viewer.ts";
 export { type SceneDataset, type SceneSample, type ScenesOptions, scenes } from "./scenes/scenes.ts";
 export { type BaselineScore, type TextOnlyBaseline, textOnlyBaseline } from "./scenes/text-only-baseline.ts";

@@ -1,5 +1,7 @@
 /** Drawn pictures with questions about them, as a dataset. Nothing is stored: sample i is drawn when it is asked for. */
 import { image } from "@waggle/image";
+import { DataError } from "../data-error.ts";
+import type { Dataset } from "../dataset.ts";
 import type { Sample, Turn } from "../sample.ts";
 import { ask } from "./ask.ts";
 import { checkScenesOptions } from "./check-options.ts";
@@ -31,11 +33,9 @@ export interface SceneSample extends Sample {
   readonly questions: readonly SceneQuestion[];
 }
 
-export interface SceneDataset {
-  readonly name: string;
-  readonly length: number;
+export interface SceneDataset extends Dataset {
   sample(index: number): Promise<SceneSample>;
-  /** Sample `index` without its picture: what is in it and what is asked. */
+  /** Sample `index` without its picture, which takes a tenth of the time: what is in it and what is asked. */
   describe(index: number): Omit<SceneSample, "images">;
 }
 
@@ -46,7 +46,7 @@ const PATIENCE = 2000;
 
 /**
  * A dataset of drawn scenes. The same options give the same samples, in any order of asking.
- * @throws {RangeError} with everything that is wrong with the options.
+ * @throws {DataError} with everything that is wrong with the options.
  */
 export function scenes(options: ScenesOptions): SceneDataset {
   checkScenesOptions(options);
@@ -70,9 +70,8 @@ export function scenes(options: ScenesOptions): SceneDataset {
       const questions = ask(random, scene, { count, weights, heldOut });
       if (questions.length > 0) return { id: `${name}/${index}`, scene, questions, conversations: conversation(questions) };
     }
-    throw new RangeError(
-      `${name}: none of ${PATIENCE} scenes allows a question of the families given. Add families, or kinds of scenes that have them.`,
-    );
+    const message = `none of ${PATIENCE} scenes allows a question of the families given. Add families, or kinds of scenes that have them.`;
+    throw new DataError("option", `${name}: ${message}`);
   }
 
   return {
