@@ -188,7 +188,7 @@ const MISTAKES: readonly string[] = [
   ...["invalid_option", "tokenizer", "unknown_template"],
 ];
 
-function isBroken(error: unknown): error is Error {
+export function isBroken(error: unknown): error is Error {
   const aboutData = [DataError, ImageError, PromptError, TokenizerError].some((kind) => error instanceof kind);
   return aboutData && !MISTAKES.includes((error as { readonly code: string }).code);
 }

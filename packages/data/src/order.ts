@@ -40,7 +40,7 @@ export function lengthGroups(lengths: readonly number[], { batchSize, worldSize,
   });
 }
 
-/** As {@link lengthGroups}, and a step holds pictures or text, not both, except what is left over. */
+/** As {@link lengthGroups}, and a step holds pictures or text, not both, except what is left over at the end. */
 export function modalityGroups(samples: readonly SampleLength[], options: GroupOptions): number[] {
   const empty = samples.flatMap(({ length }, i) => (length > 0 ? [] : [i]));
   if (empty.length > 0) {
@@ -48,7 +48,9 @@ export function modalityGroups(samples: readonly SampleLength[], options: GroupO
     throw new DataError("bad-sample", `grouping by length: samples without a word: ${named}. Take them out, or choose another order.`);
   }
   const parts = [true, false].map((kind) => samples.flatMap(({ multimodal }, i) => (multimodal === kind ? [i] : [])));
-  if (parts.some((part) => part.length === 0)) return lengthGroups(lengthsOf(samples), options);
+  // The original measures text below zero, and so has the shortest first where there is nothing but text. Kept: equal orders.
+  const [pictures = [], text = []] = parts;
+  if (text.length === 0 || pictures.length === 0) return lengthGroups(samples.map(signedLength), options);
   const size = options.batchSize * options.worldSize;
   const groups = parts.map((part) => {
     const lengths = part.map((i) => samples[i]?.length ?? 0);
@@ -60,12 +62,11 @@ export function modalityGroups(samples: readonly SampleLength[], options: GroupO
   const rest = groups.flatMap((list) => list.pop() ?? []);
   const whole = groups.flat();
   const mixed = options.permute(whole.length).map((i) => whole[i] as number[]);
-  // Left-overs that fill a step come first, so that the largest step shows at once whether memory suffices.
-  return (rest.length >= size ? [rest.slice(0, size), ...mixed, rest.slice(size)] : [...mixed, rest]).flat();
+  return [...mixed.flat(), ...rest.sort((a, b) => a - b)];
 }
 
-function lengthsOf(samples: readonly SampleLength[]): number[] {
-  return samples.map(({ length }) => length);
+function signedLength({ length, multimodal }: SampleLength): number {
+  return multimodal ? length : -length;
 }
 
 /** Shares out into equal numbers, the next one always to whoever has least; in turn where the numbers cannot be equal. */

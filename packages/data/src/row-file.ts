@@ -73,26 +73,26 @@ export class RowFile implements Disposable {
 async function findRows(path: string, signal: AbortSignal | undefined): Promise<Rows> {
   const head = readHead(path);
   const beginning = beginningOf(head, path);
-  if (beginning.kind === "lines") return scanLines(path, { ofList: false }, signal);
-  const scanner = new ListScanner();
+  if (beginning.kind === "lines") return (await scanLines(path, { ofList: false }, signal)).rows;
+  const scanner = new ListScanner(beginning);
   for await (const { bytes, offset } of chunks(path, beginning.at, signal)) {
     scanner.push(bytes, offset);
-    if (scanner.closed) break;
+    if (scanner.done) break;
   }
-  const scan = scanner.finish();
-  if (scan.broken === null) return scan.rows;
+  if (scanner.problem === null) return scanner.rows;
   // Where rows stand on lines of their own, a broken one takes only its line with it.
-  if (scan.linewise) return scanLines(path, { ofList: true }, signal);
-  throw new DataError("not-json", `expected a JSON list, but ${scan.broken}. Repair the file, or write one JSON object per line.`, {
+  const lines = await scanLines(path, { ofList: true }, signal);
+  if (lines.mostlyObjects) return lines.rows;
+  throw new DataError("not-json", `expected a JSON list, but ${scanner.problem}. Repair the file, or write one JSON object per line.`, {
     file: path,
   });
 }
 
-async function scanLines(path: string, options: { readonly ofList: boolean }, signal: AbortSignal | undefined): Promise<Rows> {
+async function scanLines(path: string, options: { readonly ofList: boolean }, signal: AbortSignal | undefined): Promise<LineScanner> {
   const scanner = new LineScanner(options);
   for await (const { bytes, offset } of chunks(path, 0, signal)) scanner.push(bytes, offset);
   scanner.finish();
-  return scanner.rows;
+  return scanner;
 }
 
 function readHead(path: string): Buffer {

@@ -12,69 +12,78 @@ const BLANK: ReadonlySet<number> = new Set([0x20, 0x09, NEWLINE, 0x0d, 0xef, 0xb
 /** Of each row in turn: its first byte and the byte behind its last. */
 export type Rows = number[];
 
-export type Scan =
-  | { readonly rows: Rows; readonly broken: null }
-  /** What is wrong, and whether every row before stood on a line of its own. */
-  | { readonly rows: Rows; readonly broken: string; readonly linewise: boolean };
-
 /** The spans of a list's elements, from the byte behind its bracket on. */
 export class ListScanner {
   readonly rows: Rows = [];
-  closed = false;
+  #closed = false;
+  #broken: string | null = null;
   #start = -1;
   #lastByte = -1;
   #depth = 0;
   #inString = false;
   #escaped = false;
-  #lines = 0;
-  #linewise = true;
+
+  readonly #inObject: boolean;
+
+  /** `inObject`: the list is an object's, and more may stand behind it. */
+  constructor({ inObject }: { readonly inObject: boolean }) {
+    this.#inObject = inObject;
+  }
+
+  /** Whether nothing more needs to be read. */
+  get done(): boolean {
+    return this.#broken !== null || (this.#closed && this.#inObject);
+  }
 
   /** `offset`: where `bytes` lie in the file. */
   push(bytes: Uint8Array, offset: number): void {
-    for (let i = 0; i < bytes.length && !this.closed; i++) {
+    for (let i = 0; i < bytes.length && !this.done; i++) {
       const byte = bytes[i] as number;
-      if (this.#inString) {
-        if (this.#escaped) this.#escaped = false;
-        else if (byte === BACKSLASH) this.#escaped = true;
-        else if (byte === QUOTE) this.#inString = false;
-        else if (byte === NEWLINE) this.#lines++;
-        this.#lastByte = offset + i;
-        continue;
-      }
-      this.#structure(byte, offset + i);
+      if (this.#inString) this.#text(byte, offset + i);
+      else if (!BLANK.has(byte)) this.#structure(byte, offset + i);
     }
   }
 
+  #text(byte: number, at: number): void {
+    this.#lastByte = at;
+    if (byte === NEWLINE) this.#broken = `a text of row ${this.#row} does not end in its line`;
+    else if (this.#escaped) this.#escaped = false;
+    else if (byte === BACKSLASH) this.#escaped = true;
+    else if (byte === QUOTE) this.#inString = false;
+  }
+
   #structure(byte: number, at: number): void {
-    if (byte === NEWLINE) this.#lines++;
-    if (BLANK.has(byte)) return;
-    if (this.#depth === 0 && (byte === COMMA || byte === CLOSE_LIST)) {
-      this.#endRow();
-      this.closed = byte === CLOSE_LIST;
+    if (this.#closed) {
+      this.#broken = `it ends with row ${this.#row - 1}, and there is more behind it`;
       return;
     }
-    if (this.#start < 0) {
-      this.#start = at;
-      this.#lines = 0;
+    if (this.#depth === 0 && (byte === COMMA || byte === CLOSE_LIST)) {
+      this.#endRow();
+      this.#closed = byte === CLOSE_LIST;
+      return;
     }
+    if (this.#start < 0) this.#start = at;
     this.#lastByte = at;
     if (byte === QUOTE) this.#inString = true;
     else if (byte === OPEN_OBJECT || byte === OPEN_LIST) this.#depth++;
     else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) this.#depth--;
+    if (this.#depth < 0) this.#broken = `row ${this.#row} closes what it did not open`;
   }
 
   #endRow(): void {
     if (this.#start < 0) return;
     this.rows.push(this.#start, this.#lastByte + 1);
     this.#start = -1;
-    this.#linewise &&= this.#lines === 0;
   }
 
-  finish(): Scan {
-    if (this.closed) return { rows: this.rows, broken: null };
-    const row = this.rows.length / 2;
-    const broken = this.#start < 0 ? "the list is not closed: the file is cut off" : `the file ends within row ${row}`;
-    return { rows: this.rows, broken, linewise: this.#linewise && row > 0 };
+  get #row(): number {
+    return this.rows.length / 2;
+  }
+
+  /** What is wrong with the list, once the file has been read. */
+  get problem(): string | null {
+    if (this.#broken !== null || this.#closed) return this.#broken;
+    return this.#start < 0 ? "the list is not closed" : `the file ends within row ${this.#row}`;
   }
 }
 
@@ -84,6 +93,8 @@ export class LineScanner {
   readonly #ofList: boolean;
   #start = -1;
   #end = -1;
+  #opened = false;
+  #whole = 0;
 
   constructor({ ofList }: { readonly ofList: boolean }) {
     this.#ofList = ofList;
@@ -96,25 +107,39 @@ export class LineScanner {
       if (BLANK.has(byte)) continue;
       const at = offset + i;
       if (this.#ofList && this.#start < 0 && (byte === COMMA || byte === OPEN_LIST || byte === CLOSE_LIST)) continue;
-      if (this.#start < 0) this.#start = at;
+      if (this.#start < 0) {
+        this.#start = at;
+        this.#opened = byte === OPEN_OBJECT;
+      }
       if (!this.#ofList || byte === CLOSE_OBJECT) this.#end = at + 1;
     }
   }
 
   finish(): void {
-    if (this.#start >= 0) this.rows.push(this.#start, Math.max(this.#end, this.#start));
+    if (this.#start >= 0) {
+      this.rows.push(this.#start, Math.max(this.#end, this.#start));
+      if (this.#opened && this.#end > 0) this.#whole++;
+    }
     this.#start = -1;
     this.#end = -1;
+  }
+
+  /** Whether most of several lines hold a whole object: then they are the rows. */
+  get mostlyObjects(): boolean {
+    return this.#whole > 1 && this.#whole > this.rows.length / 4;
   }
 }
 
 /** How a file begins: with a list, whose first row may stand at `at`, or with lines of objects. */
-export function beginningOf(head: Uint8Array, file: string): { readonly kind: "list"; readonly at: number } | { readonly kind: "lines" } {
+export function beginningOf(
+  head: Uint8Array,
+  file: string,
+): { readonly kind: "list"; readonly at: number; readonly inObject: boolean } | { readonly kind: "lines" } {
   const first = head.findIndex((byte) => !BLANK.has(byte));
-  if (head[first] === OPEN_LIST) return { kind: "list", at: first + 1 };
+  if (head[first] === OPEN_LIST) return { kind: "list", at: first + 1, inObject: false };
   if (head[first] === OPEN_OBJECT) {
     const annotations = /^\{\s*"annotations"\s*:\s*\[/.exec(new TextDecoder("latin1").decode(head.subarray(first)));
-    return annotations ? { kind: "list", at: first + annotations[0].length } : { kind: "lines" };
+    return annotations ? { kind: "list", at: first + annotations[0].length, inObject: true } : { kind: "lines" };
   }
   const found = first < 0 ? "nothing" : JSON.stringify(new TextDecoder().decode(head.subarray(first, first + 20)));
   throw new DataError("not-json", `expected a JSON list of objects ([{…}, …]) or one JSON object per line, found ${found}.`, { file });

@@ -16,6 +16,8 @@ export interface RoundRule {
   readonly rounds: (text: string) => readonly string[];
   /** What the assistant's turn begins with, inside a round. */
   readonly separator: string;
+  /** Where the first round begins: behind BOS, or with it. */
+  readonly from: number;
   /** How many of the ids of a round's question are taken off its masked part: BOS and the `▁` that the answer brings. */
   readonly shorter: number;
   /** What a later round's ids differ by when it is tokenized alone. */
@@ -24,7 +26,7 @@ export interface RoundRule {
 
 /** USER … ASSISTANT: … `</s>`, and [INST] … [/INST] … `</s>`. */
 export function endedRounds(separator: string, later: number): RoundRule {
-  return { rounds: (text) => text.split("</s>"), separator, shorter: 2, later };
+  return { rounds: (text) => text.split("</s>"), separator, from: 1, shorter: 2, later };
 }
 
 /** ChatML: the system text belongs to the first round. */
@@ -37,13 +39,13 @@ export function chatmlRounds(later: number): RoundRule {
     );
     return [parts.slice(0, 3).join(end), ...rest];
   };
-  return { rounds, separator: `${end}<|im_start|>assistant\n`, shorter: 1, later };
+  return { rounds, separator: `${end}<|im_start|>assistant\n`, from: 0, shorter: 1, later };
 }
 
 /** `length`: the ids of the whole text, without padding; sums of `maxLength` and more are not compared with it. */
 export function roundTargets(text: string, count: Count, { length, maxLength }: Lengths, rule: RoundRule): readonly LabelSpan[] {
   const targets: LabelSpan[] = [];
-  let at = 1;
+  let at = rule.from;
   for (const [i, round] of rule.rounds(text).entries()) {
     const parts = round.split(rule.separator);
     if (round === "" || parts.length !== 2) break;

@@ -63,7 +63,7 @@ export function llavaEncoder(options: LlavaEncoderOptions): SampleEncoder {
 /** One {@link IMAGE} per `<image>`, uncut where there are pictures. */
 type Encoding = (sample: Sample) => EncodedSample;
 
-function encodingOf(tokenizer: Tokenizer, template: PromptTemplate, maxLength: number): Encoding {
+export function encodingOf(tokenizer: Tokenizer, template: PromptTemplate, maxLength: number): Encoding {
   const rule = ruleOf(tokenizer, template);
   if (rule !== null) return (sample) => encodeRounds(sample, { tokenizer, template, rule, maxLength });
   if (template === llavaPlain) return (sample) => encodeCaption(sample, tokenizer);
@@ -84,7 +84,7 @@ function ruleOf(tokenizer: Tokenizer, template: PromptTemplate): RoundRule | nul
 }
 
 /** reference  `preprocess_multimodal` */
-function placePictures(
+export function placePictures(
   turns: readonly Turn[],
   { template, mm_use_im_start_end, is_multimodal = true }: LlavaEncoderOptions,
 ): readonly Turn[] {
