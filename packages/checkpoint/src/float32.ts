@@ -5,7 +5,7 @@
  */
 import { endianness } from "node:os";
 import { type DataType, dataTypes } from "./data-type.ts";
-import type { TensorSource } from "./tensor-entry.ts";
+import { chunksOf, type TensorSource } from "./tensor-entry.ts";
 
 if (endianness() !== "LE") throw new Error("@waggle/checkpoint needs a little-endian machine.");
 
@@ -89,11 +89,25 @@ function sticky(value: bigint): bigint {
   return value < 0n ? -kept : kept;
 }
 
-/** A whole tensor, widened to float32. */
-export async function readFloat32(source: Pick<TensorSource, "dtype" | "read">): Promise<Float32Array> {
-  const bytes = await source.read();
+/** A whole tensor, widened to float32; where it can be read in pieces, only one of them is in memory beside it. */
+export async function readFloat32(source: Pick<TensorSource, "dtype" | "read"> & Partial<TensorSource>): Promise<Float32Array> {
   const { bytes: elementBytes } = dataTypes[source.dtype];
+  if (isPiecewise(source)) {
+    const values = new Float32Array(source.shape.reduce((product, dim) => product * dim, 1));
+    let at = 0;
+    for await (const piece of chunksOf(source, values.length * elementBytes)) {
+      const count = piece.byteLength / elementBytes;
+      toFloat32(source.dtype, piece, values.subarray(at, at + count));
+      at += count;
+    }
+    return values;
+  }
+  const bytes = await source.read();
   const values = new Float32Array(bytes.byteLength / elementBytes);
   toFloat32(source.dtype, bytes.byteOffset % elementBytes === 0 ? bytes : bytes.slice(), values);
   return values;
+}
+
+function isPiecewise(source: Pick<TensorSource, "dtype" | "read"> & Partial<TensorSource>): source is TensorSource {
+  return source.readInto !== undefined && source.shape !== undefined;
 }
