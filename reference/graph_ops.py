@@ -36,6 +36,9 @@ CASES = {
     "attentionMasked": (lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, attn_mask=m, scale=0.3), [n(1, 2, 3, 4), n(1, 2, 5, 4), n(1, 2, 5, 4), n(1, 1, 3, 5)]),
     "adaptiveAveragePool2d": (lambda x: F.adaptive_avg_pool2d(x, (3, 4)), [n(2, 2, 5, 4)]), "adaptiveUp": (lambda x: F.adaptive_avg_pool2d(x, (5, 5)), [n(1, 2, 4, 3)]),
     "scatterRows": (lambda x, u: x.index_copy(0, torch.tensor([3, 0]), u), [n(4, 2, 3), n(2, 2, 3)]), "scatterRowsAdd": (lambda x, u: x.index_add(0, torch.tensor([1, 3, 1]), u), [n(4, 3), n(3, 3)]),
+    "crossEntropy": (lambda x: F.cross_entropy(x, torch.tensor([2, 0, 4]), reduction="none"), [n(3, 5) * 4]), "rmsNormRow": (lambda x, w: F.rms_norm(x, (4,), w, 1e-5), [n(4), n(4)]),
+    "attentionGroupedMasked": (lambda q, k, v, m: F.scaled_dot_product_attention(q, k.repeat_interleave(2, 1), v.repeat_interleave(2, 1), attn_mask=m), [n(2, 4, 3, 4), n(2, 2, 5, 4), n(2, 2, 5, 4), n(2, 1, 1, 5)]),
+    "rotaryEmbeddingBatch": (lambda x, c, s: x * torch.cat([c, c], -1)[:, None] + torch.cat([-x[..., 2:], x[..., :2]], -1) * torch.cat([s, s], -1)[:, None], [n(2, 3, 2, 4), n(2, 2, 2), n(2, 2, 2)]),
     "gatherRows": (lambda x: x[torch.tensor([[2, 0], [2, 1]])], [n(3, 2, 2)]),
 }
 pack = lambda t: dict(shape=list(t.shape), data=[float(f"{v:.9g}") for v in t.detach().flatten().tolist()])

@@ -60,6 +60,9 @@ export function lower(graph: GraphDefinition, target: Target): LoweredGraph {
   };
 }
 
+/** Their results but the first are for gradients, and optional. */
+const keepStatistics: ReadonlySet<string> = new Set(["LayerNormalization", "SimplifiedLayerNormalization"]);
+
 /** Fusing and folding leave nodes behind that nobody reads. */
 function reachable(nodes: readonly OnnxNode[], wanted: readonly { readonly inner: string }[]): readonly OnnxNode[] {
   const needed = new Set(wanted.map(({ inner }) => inner));
@@ -68,7 +71,10 @@ function reachable(nodes: readonly OnnxNode[], wanted: readonly { readonly inner
     if (read) for (const input of node.inputs) needed.add(input);
     return read;
   });
-  return kept.reverse();
+  return kept.reverse().map((node) => {
+    const read = node.outputs.findLastIndex((output) => needed.has(output));
+    return keepStatistics.has(node.op) ? { ...node, outputs: node.outputs.slice(0, read + 1) } : node;
+  });
 }
 
 /** Gives results their public names: a node's result is renamed, anything else goes through an Identity. */

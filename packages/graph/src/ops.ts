@@ -7,7 +7,7 @@ import * as pictures from "./ops/pictures.ts";
 import * as products from "./ops/products.ts";
 import * as reductions from "./ops/reductions.ts";
 
-type Internal = "isNan" | "broadcast" | "operands" | "sizeScalar" | "LOWEST" | `${string}Rules`;
+type Internal = "isNan" | "broadcast" | "operands" | "sizeScalar" | "LOWEST" | "attentionWeights" | "stackHeads" | `${string}Rules`;
 type Public<Module> = Omit<Module, Internal>;
 type Ops = Public<typeof elementwise> & { readonly isNaN: typeof elementwise.isNan } & Public<typeof movement> &
   Public<typeof indexing> &
@@ -57,7 +57,7 @@ const { concat, expand, reshape, split, squeeze, transpose, unsqueeze } = moveme
 const { gather, gatherElements, pad, range, scatterElements, scatterRows, sizeOf, slice } = indexing;
 const { argMax, cumsum, logSoftmax, reduceMax, reduceMean, reduceMin, reduceSum, softmax, topK } = reductions;
 const { attention, linear, matmul, rotaryEmbedding } = products;
-const { embedding, gelu, geluTanh, layerNorm, quickGelu, rmsNorm, silu } = neural;
+const { crossEntropy, embedding, gelu, geluTanh, layerNorm, quickGelu, rmsNorm, silu } = neural;
 const { adaptiveAveragePool2d, averagePool, conv, gridSample, maxPool, resize } = pictures;
 
 export const ops: Ops = {
@@ -124,6 +124,7 @@ export const ops: Ops = {
   linear,
   matmul,
   rotaryEmbedding,
+  crossEntropy,
   embedding,
   gelu,
   geluTanh,

@@ -23,9 +23,7 @@ export interface MicroBatch {
  * logits [R, V], targets [R] int64 → [].
  */
 export function crossEntropy(logits: Value, targets: Value): Value {
-  const [R] = shapeOf(logits, "R? V");
-  const chosen = ops.gatherElements(ops.logSoftmax(logits, -1), ops.reshape(targets, [R, 1]), 1);
-  return ops.neg(ops.reduceSum(chosen));
+  return ops.reduceSum(ops.crossEntropy(logits, targets));
 }
 
 /**

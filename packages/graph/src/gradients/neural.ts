@@ -1,14 +1,14 @@
 /** Gradients of products, reductions, networks' composites and operators on pictures. */
-import { dimProduct } from "../dim.ts";
+import { dimProduct, type Shape } from "../dim.ts";
 import { type Gradients, keptShape, spread, sumTo, zeros } from "../gradient-rule.ts";
 import { operand } from "../op-rule.ts";
 import * as e from "../ops/elementwise.ts";
-import { scatterElements, sizeScalar } from "../ops/indexing.ts";
-import { reshape } from "../ops/movement.ts";
+import { scatterElements, sizeScalar, slice } from "../ops/indexing.ts";
+import { reshape, unsqueeze } from "../ops/movement.ts";
 import type { NeuralAttributes } from "../ops/neural.ts";
 import type { PictureAttributes } from "../ops/pictures.ts";
-import { matmul, type ProductAttributes } from "../ops/products.ts";
-import { cumsum, type ReductionAttributes, reduceMean, reduceSum } from "../ops/reductions.ts";
+import { attentionWeights, matmul, type ProductAttributes, rotaryEmbedding, stackHeads } from "../ops/products.ts";
+import { cumsum, type ReductionAttributes, reduceSum, softmax } from "../ops/reductions.ts";
 import type { Value } from "../value.ts";
 
 export const productGradients: Gradients<ProductAttributes> = {
@@ -23,9 +23,43 @@ export const productGradients: Gradients<ProductAttributes> = {
     return [sumTo(da, a), sumTo(db, b)];
   },
   Linear: "definition",
-  RotaryEmbedding: "definition",
-  Attention: "definition",
+  // A rotation's gradient is turned back: by −sin.
+  RotaryEmbedding: ([dy], { inputs: [input, cosines, sines] }) => {
+    if (!dy) return [null, null, null];
+    const [x, cos, sin] = [operand("RotaryEmbedding", input), operand("RotaryEmbedding", cosines), operand("RotaryEmbedding", sines)];
+    const half = Number(x.shape.at(-1)) / 2;
+    const halves = (value: Value): readonly [Value, Value] => [
+      slice(value, { axis: -1, end: half }),
+      slice(value, { axis: -1, start: half }),
+    ];
+    const [[a, b], [da, db]] = [halves(x), halves(dy)];
+    const table = (value: Value): Value => reshape(sumTo(value, { dtype: cos.dtype, shape: insertOne(cos.shape) }), cos.shape);
+    return [rotaryEmbedding(dy, cos, e.neg(sin)), table(e.add(e.mul(da, a), e.mul(db, b))), table(e.sub(e.mul(db, a), e.mul(da, b)))];
+  },
+  // Σ over columns of weights · d weights is Σ over channels of y · dy: one pass over the [S, T] matrices less (FlashAttention does so).
+  Attention: ([dy], { inputs, outputs: [result], attributes }) => {
+    if (!dy) return inputs.map(() => null);
+    const [query, key, value, mask] = inputs;
+    const [q, k, v, y] = [query, key, value, result].map((x) => operand("Attention", x)) as [Value, Value, Value, Value];
+    const Hkv = k.shape[1] ?? 0;
+    const [queries, g] = [stackHeads(q, Hkv), stackHeads(dy, Hkv)];
+    const weights = attentionWeights(inputs, attributes);
+    const mean = stackHeads(reduceSum(e.mul(y, dy), { axes: [-1], keepDims: true }), Hkv);
+    const scores = e.mul(weights, e.sub(matmul(g, v, { transB: true }), mean));
+    const { scale: alpha } = attributes;
+    return [
+      reshape(matmul(scores, k, { alpha }), q.shape),
+      matmul(scores, queries, { transA: true, alpha }),
+      matmul(weights, g, { transA: true }),
+      ...(mask === undefined ? [] : [sumTo(reshape(scores, [...q.shape.slice(0, -1), k.shape[2] ?? 0]), mask)]),
+    ];
+  },
 };
+
+/** [B, S, D] → [B, 1, S, D] */
+function insertOne([B = 0, ...rest]: Shape): Shape {
+  return [B, 1, ...rest];
+}
 
 function rows(x: Value): Value {
   return reshape(x, [dimProduct(x.shape.slice(0, -1)), x.shape.at(-1) ?? 0]);
@@ -69,21 +103,48 @@ export const reductionGradients: Gradients<ReductionAttributes> = {
 
 export const neuralGradients: Gradients<NeuralAttributes> = {
   Embedding: "definition",
-  LayerNorm: ([dy], { inputs: [input, scale, bias], attributes: { epsilon } }) => {
+  LayerNorm: ([dy], { inputs: [input, scale, bias], outputs: [, mean, inverse] }) => {
     if (!dy) return [null, null, null];
     const [x, w] = [operand("LayerNorm", input), operand("LayerNorm", scale)];
-    const mean = (value: Value): Value => reduceMean(value, { axes: [-1], keepDims: true });
-    const centred = e.sub(x, mean(x));
-    const deviation = e.sqrt(e.add(mean(e.mul(centred, centred)), epsilon));
-    const unit = e.div(centred, deviation);
-    const g = e.mul(dy, w);
-    const dx = e.div(e.sub(e.sub(g, mean(g)), e.mul(unit, mean(e.mul(g, unit)))), deviation);
-    return [dx, sumTo(e.mul(dy, unit), w), bias === undefined ? null : sumTo(dy, bias)];
+    const r = e.cast(operand("LayerNorm", inverse), x.dtype);
+    const unit = e.mul(e.sub(x, e.cast(operand("LayerNorm", mean), x.dtype)), r);
+    const along = e.mul(dy, unit);
+    const dx = e.sub(e.sub(e.mul(dy, w), meanOfProduct(dy, w)), e.mul(unit, meanOfProduct(along, w)));
+    return [e.mul(dx, r), sumTo(along, w), bias === undefined ? null : sumTo(dy, bias)];
   },
-  RmsNorm: "definition",
+  RmsNorm: ([dy], { inputs: [input, scale], outputs: [, inverse] }) => {
+    if (!dy) return [null, null];
+    const [x, w] = [operand("RmsNorm", input), operand("RmsNorm", scale)];
+    const r = e.cast(operand("RmsNorm", inverse), x.dtype);
+    const unit = e.mul(x, r);
+    const along = e.mul(dy, unit);
+    const dx = e.sub(e.mul(dy, w), e.mul(unit, meanOfProduct(along, w)));
+    return [e.mul(dx, r), sumTo(along, w)];
+  },
   Gelu: "definition",
-  QuickGelu: "definition",
+  // y = x·s, s = σ(αx): y′ = s + αy·(1 − s)
+  QuickGelu: ([dy], { inputs: [input], outputs: [y], attributes: { alpha } }) => {
+    if (!dy) return [null];
+    const x = operand("QuickGelu", input);
+    const s = e.sigmoid(alpha === 1 ? x : e.mul(x, alpha));
+    const rest = e.mul(operand("QuickGelu", y), e.sub(1, s));
+    return [e.mul(dy, e.add(s, alpha === 1 ? rest : e.mul(rest, alpha)))];
+  },
+  // softmax(logits), less 1 at the target
+  CrossEntropy: ([dy], { inputs: [input, targets] }) => {
+    if (!dy) return [null, null];
+    const weight = unsqueeze(dy, 1);
+    const spreadOut = e.mul(softmax(operand("CrossEntropy", input), 1), weight);
+    return [scatterElements(spreadOut, unsqueeze(operand("CrossEntropy", targets), 1), e.neg(weight), 1, { add: true }), null];
+  },
 };
+
+/** The mean over the last axis of x · weight, [..., 1]: a product with a column. */
+function meanOfProduct(x: Value, weight: Value): Value {
+  const [width] = weight.shape;
+  const column = reshape(weight, [width ?? 0, 1]);
+  return reshape(matmul(rows(x), column, { alpha: 1 / Number(width) }), [...x.shape.slice(0, -1), 1]);
+}
 
 export const pictureGradients: Gradients<PictureAttributes> = {
   Conv: "pending",

@@ -1,12 +1,13 @@
-/** Normalisation, activations and table look-up: composites, with ONNX Runtime's fused operators where it has them. */
+/** Normalisation, activations, table look-up and cross entropy: composites, with ONNX Runtime's fused operators where it has them. */
 import { formatShape, shapeEquals } from "../dim.ts";
 import { float, int } from "../onnx-attributes.ts";
-import { apply, type OpRule, operand, type Rules, requireFloat } from "../op-rule.ts";
+import { apply, applyAll, type OpRule, operand, type Rules, requireFloat } from "../op-rule.ts";
 import { ShapeError } from "../shape-error.ts";
-import { constant, type Value } from "../value.ts";
+import { constant, type TensorType, type Value } from "../value.ts";
 import * as e from "./elementwise.ts";
-import { gather } from "./indexing.ts";
-import { reduceMean } from "./reductions.ts";
+import { gather, gatherElements } from "./indexing.ts";
+import { squeeze, unsqueeze } from "./movement.ts";
+import { reduceMax, reduceMean, softmax } from "./reductions.ts";
 
 type None = Readonly<Record<never, never>>;
 interface Epsilon {
@@ -19,11 +20,13 @@ export interface NeuralAttributes {
   RmsNorm: Epsilon;
   Gelu: { readonly approximate: "none" | "tanh" };
   QuickGelu: { readonly alpha: number };
+  CrossEntropy: None;
 }
 
 const same: OpRule<unknown>["shape"] = ([x]) => [requireFloat("activation", x)];
 
-function normShape(op: string): OpRule<Epsilon>["shape"] {
+/** Beside the result, norms give what their gradient needs, [..., 1] each: LayerNorm the mean, and both 1 / deviation. */
+function normShape(op: string, statistics: number): OpRule<Epsilon>["shape"] {
   return ([x, ...affine]) => {
     const from = requireFloat(op, x);
     const width = from.shape.at(-1);
@@ -34,7 +37,9 @@ function normShape(op: string): OpRule<Epsilon>["shape"] {
         );
       }
     }
-    return [from];
+    // ONNX keeps them in float32 where x is shorter.
+    const kept = { dtype: from.dtype === "float64" ? from.dtype : "float32", shape: [...from.shape.slice(0, -1), 1] } as const;
+    return [from, ...new Array<TensorType>(statistics).fill(kept)];
   };
 }
 
@@ -49,22 +54,25 @@ export const neuralRules: Rules<NeuralAttributes> = {
     lower: { portable: ([ids, table]) => gather(operand("Embedding", table), operand("Embedding", ids), 0) },
   },
   LayerNorm: {
-    shape: normShape("LayerNorm"),
+    shape: normShape("LayerNorm", 2),
     lower: {
       emit: (emitter, inputs, { attributes: { epsilon } }) =>
-        emitter.node("LayerNormalization", inputs, { axis: int(-1), epsilon: float(epsilon) }),
+        emitter.node("LayerNormalization", inputs, { axis: int(-1), epsilon: float(epsilon) }, { outputs: 3 }),
     },
   },
   RmsNorm: {
-    shape: normShape("RmsNorm"),
+    shape: normShape("RmsNorm", 1),
     lower: {
       portable: ([input, scale], { epsilon }) => {
         const x = operand("RmsNorm", input);
-        const mean = reduceMean(e.mul(x, x), { axes: [-1], keepDims: true });
-        return e.mul(e.div(x, e.sqrt(e.add(mean, epsilon))), operand("RmsNorm", scale));
+        const deviation = e.sqrt(e.add(reduceMean(e.mul(x, x), { axes: [-1], keepDims: true }), epsilon));
+        return [
+          e.mul(e.div(x, deviation), operand("RmsNorm", scale)),
+          e.cast(e.reciprocal(deviation), x.dtype === "float64" ? x.dtype : "float32"),
+        ];
       },
       fused: (emitter, inputs, { attributes: { epsilon } }) =>
-        emitter.node("SimplifiedLayerNormalization", inputs, { axis: int(-1), epsilon: float(epsilon) }),
+        emitter.node("SimplifiedLayerNormalization", inputs, { axis: int(-1), epsilon: float(epsilon) }, { outputs: 2 }),
     },
   },
   Gelu: {
@@ -93,6 +101,33 @@ export const neuralRules: Rules<NeuralAttributes> = {
         emitter.node("QuickGelu", inputs, { alpha: float(alpha) }, { domain: "com.microsoft" }),
     },
   },
+  CrossEntropy: {
+    shape: ([logits, targets]) => {
+      const [from, at] = [requireFloat("CrossEntropy", logits), operand("CrossEntropy", targets)];
+      const [rows] = from.shape;
+      if (
+        from.shape.length !== 2 ||
+        rows === undefined ||
+        !shapeEquals(at.shape, [rows]) ||
+        (at.dtype !== "int64" && at.dtype !== "int32")
+      ) {
+        throw new ShapeError(
+          `CrossEntropy: expected logits [R, V] and int64 or int32 targets [R], got ${formatShape(from.shape)} and ${at.dtype} ${formatShape(at.shape)}.`,
+        );
+      }
+      return [{ dtype: from.dtype, shape: at.shape }];
+    },
+    lower: {
+      // max − log max p is log Σ exp, from the probabilities that the gradient needs: no second pass over all exponentials.
+      // The greatest p is at least 1/V, so its logarithm is safe where that of the target's would not be.
+      portable: ([input, targets]) => {
+        const logits = operand("CrossEntropy", input);
+        const greatest = (x: Value): Value => reduceMax(x, { axes: [1], keepDims: true });
+        const own = gatherElements(logits, unsqueeze(operand("CrossEntropy", targets), 1), 1);
+        return squeeze(e.sub(e.sub(greatest(logits), e.log(greatest(softmax(logits, 1)))), own), 1);
+      },
+    },
+  },
 };
 
 /** Rows of a table: ids [...], table [rows, width] → [..., width]. */
@@ -105,12 +140,16 @@ export function layerNorm(x: Value, scale: Value | null, bias: Value | null, { e
   const width = x.shape.at(-1);
   if (typeof width !== "number") throw new ShapeError(`layerNorm: the last axis of ${formatShape(x.shape)} must be known.`);
   const weight = scale ?? constant(new Float32Array(width).fill(1));
-  return apply(neuralRules, "LayerNorm", bias === null ? [x, weight] : [x, weight, bias], { epsilon });
+  return first(applyAll(neuralRules, "LayerNorm", bias === null ? [x, weight] : [x, weight, bias], { epsilon }));
 }
 
 /** x / sqrt(mean(x²) + epsilon) · scale over the last axis. */
 export function rmsNorm(x: Value, scale: Value, { epsilon }: Epsilon): Value {
-  return apply(neuralRules, "RmsNorm", [x, scale], { epsilon });
+  return first(applyAll(neuralRules, "RmsNorm", [x, scale], { epsilon }));
+}
+
+function first([value]: readonly Value[]): Value {
+  return operand("norm", value);
 }
 
 /** The exact GELU: x/2 · (1 + erf(x/√2)). */
@@ -131,4 +170,9 @@ export function quickGelu(x: Value): Value {
 /** x · sigmoid(x), also called swish. */
 export function silu(x: Value): Value {
   return apply(neuralRules, "QuickGelu", [x], { alpha: 1 });
+}
+
+/** −log softmax(logits)[target] of every row, as torch's `cross_entropy(…, reduction="none")`: logits [R, V], targets [R] → [R]. */
+export function crossEntropy(logits: Value, targets: Value): Value {
+  return apply(neuralRules, "CrossEntropy", [logits, targets], {});
 }

@@ -132,21 +132,32 @@ export const productRules: Rules<ProductAttributes> = {
   },
 };
 
-/** softmax(scale · q·kᵀ + mask) · v. Query heads of one group are stacked, so keys and values are never repeated. */
-function attentionByProducts([query, key, value, mask]: readonly Value[], { scale, causal }: ProductAttributes["Attention"]): Value {
-  const [q, k, v] = [operand("Attention", query), operand("Attention", key), operand("Attention", value)];
-  const [B = 0, Hq = 0, S = 0, D = 0] = q.shape;
+/** softmax(scale · q·kᵀ + mask) · v. */
+function attentionByProducts(inputs: readonly Value[], attributes: ProductAttributes["Attention"]): Value {
+  const [q, v] = [operand("Attention", inputs[0]), operand("Attention", inputs[2])];
+  return m.reshape(matmul(attentionWeights(inputs, attributes), v), [...q.shape.slice(0, -1), v.shape[3] ?? 0]);
+}
+
+/** [B, Hq, S, D] → [B, Hkv, group · S, D]: query heads of one group are stacked, so keys and values are never repeated. */
+export function stackHeads(x: Value, Hkv: Dim): Value {
+  const [B = 0, Hq = 0, S = 0, D = 0] = x.shape;
+  return m.reshape(x, [B, Hkv, dimMul(Number(Hq) / Number(Hkv), S), D]);
+}
+
+/** softmax(scale · q·kᵀ + mask), [B, Hkv, group · S, T]. */
+export function attentionWeights([query, key, , mask]: readonly Value[], { scale, causal }: ProductAttributes["Attention"]): Value {
+  const [q, k] = [operand("Attention", query), operand("Attention", key)];
+  const [B = 0, Hq = 0, S = 0] = q.shape;
   const [, Hkv = 0, T = 0] = k.shape;
-  const group = Number(Hq) / Number(Hkv);
-  const stacked = m.reshape(q, [B, Hkv, dimMul(group, S), D]);
+  const stacked = stackHeads(q, Hkv);
   let scores = matmul(stacked, k, { transB: true, alpha: scale });
   if (causal || mask !== undefined) {
     let full = m.reshape(scores, [B, Hq, S, T]);
     if (mask !== undefined) full = e.add(full, mask);
     if (causal) full = e.add(full, causalMask(S, T, q.dtype));
-    scores = m.reshape(full, [B, Hkv, dimMul(group, S), T]);
+    scores = m.reshape(full, [B, Hkv, stacked.shape[2] ?? 0, T]);
   }
-  return m.reshape(matmul(softmax(scores, -1), v), [B, Hq, S, v.shape[3] ?? 0]);
+  return softmax(scores, -1);
 }
 
 /** ONNX Runtime's operator looks cos and sin up by position: row b·S + s of the tables laid end to end. Three times as fast. */
