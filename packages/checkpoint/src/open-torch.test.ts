@@ -1,8 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Checkpoint, CheckpointError, openCheckpoint, openSafetensors, openTorch } from "@waggle/checkpoint";
+import { CheckpointError, openCheckpoint, openSafetensors, openTorch } from "@waggle/checkpoint";
 import { describe, expect, test } from "vitest";
-import { blindDamages, generator } from "../test/damage.ts";
 import { fileWith, rejection, temporaryFolder } from "../test/files.ts";
 
 const vectors = join(import.meta.dirname, "__vectors__");
@@ -120,37 +119,3 @@ test("a folder with pytorch_model.bin, alone or in shards, opens like any other"
   writeFileSync(join(sharded, "pytorch_model.bin.index.json"), JSON.stringify({ weight_map: weightMap }));
   expect((await openCheckpoint(sharded)).tensors.size).toBe(21);
 });
-
-test("1000 damaged files are typed errors, or read as something of the size that they say", { timeout: 30_000 }, async () => {
-  const originals = FORMS.map((form) => readFileSync(join(vectors, form)));
-  const path = join(temporaryFolder(), "mutant.bin");
-  const before = process.memoryUsage().rss;
-  let [refused, slowest, largest] = [0, 0, 0];
-  for (let seed = 0; seed < 1000; seed++) {
-    const damage = blindDamages[seed % blindDamages.length];
-    const original = originals[Math.floor(seed / blindDamages.length) % originals.length] ?? Buffer.alloc(0);
-    writeFileSync(path, damage?.(Buffer.from(original), generator(seed)) ?? original);
-    const start = performance.now();
-    const error = await readAll(path).then(
-      () => undefined,
-      (reason: unknown) => reason,
-    );
-    if (error instanceof CheckpointError) refused += 1;
-    else if (error !== undefined) throw new Error(`seed ${seed} is no CheckpointError`, { cause: error });
-    slowest = Math.max(slowest, performance.now() - start);
-    largest = Math.max(largest, process.memoryUsage().rss - before);
-  }
-  expect(refused).toBeGreaterThan(400);
-  expect(slowest).toBeLessThan(1000);
-  expect(largest).toBeLessThan(200 * 2 ** 20);
-});
-
-async function readAll(path: string): Promise<Checkpoint> {
-  const checkpoint = await openTorch(path);
-  const bytesOf = { int64: 8, float64: 8, float32: 4, int32: 4, bfloat16: 2, float16: 2, int8: 1, uint8: 1, bool: 1 } as const;
-  for (const entry of checkpoint.tensors.values()) {
-    const elements = entry.shape.reduce((product, dim) => product * dim, 1);
-    expect((await entry.read()).byteLength).toBe(elements * bytesOf[entry.dtype]);
-  }
-  return checkpoint;
-}

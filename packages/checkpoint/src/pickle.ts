@@ -212,7 +212,7 @@ const operations: Readonly<Record<number, Operation>> = {
   104: (m) => m.recall(m.number(1)), // BINGET
   106: (m) => m.recall(m.number(4)), // LONG_BINGET
   99: (m) => m.global(`${m.line()}.${m.line()}`), // GLOBAL
-  147: (m) => m.global(m.popTuple(2).map(String).join(".")), // STACK_GLOBAL
+  147: (m) => m.global(m.popTuple(2).map(nameOf).join(".")), // STACK_GLOBAL
   82: (m) => m.call(), // REDUCE
   129: (m) => m.call(), // NEWOBJ
   81: (m) => m.push(m.host.load(m.pop())), // BINPERSID
@@ -230,6 +230,11 @@ function longOf(bytes: Uint8Array): number | bigint {
   for (const byte of [...bytes].reverse()) value = (value << 8n) | BigInt(byte);
   const signed = BigInt.asIntN(8 * bytes.length, value);
   return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed;
+}
+
+/** A short value as text; anything built of others would grow with every time it occurs in itself. */
+export function nameOf(value: unknown): string {
+  return (typeof value === "object" && value !== null) || typeof value === "function" ? "(object)" : String(value);
 }
 
 function append(machine: Machine, items: readonly unknown[]): void {

@@ -4,7 +4,7 @@
  * would run it in Python.
  */
 import type { DataType } from "./data-type.ts";
-import { PickleError, PickleGlobal, type PickleHost, readPickle } from "./pickle.ts";
+import { nameOf, PickleError, PickleGlobal, type PickleHost, readPickle } from "./pickle.ts";
 
 export interface TorchStorage {
   readonly key: string;
@@ -67,7 +67,7 @@ const calls: Readonly<Record<string, (args: readonly unknown[]) => unknown>> = {
   "torch._utils._rebuild_parameter": ([data]) => data,
   "torch._utils._rebuild_parameter_with_state": ([data]) => data,
   "torch.Size": ([sizes]) => sizes,
-  "torch.device": (args) => args.join(":"),
+  "torch.device": (args) => args.map(nameOf).join(":"),
   "collections.OrderedDict": ([pairs]) => mapOf(pairs),
   "collections.defaultdict": () => new Map(),
   "__builtin__.set": ([items]) => items ?? [],
@@ -76,7 +76,7 @@ const calls: Readonly<Record<string, (args: readonly unknown[]) => unknown>> = {
   "builtins.dict": ([pairs]) => mapOf(pairs),
   "__builtin__.bytearray": ([bytes]) => bytes,
   "builtins.bytearray": ([bytes]) => bytes,
-  "_codecs.encode": ([text]) => new TextEncoder().encode(String(text)),
+  "_codecs.encode": ([text]) => new TextEncoder().encode(nameOf(text)),
 };
 
 const isType = (path: string): boolean => /^torch\.(\w+Storage|[a-z]+\d+\w*|bool)$|^torch\.storage\.(Untyped|Typed)Storage$/.test(path);
@@ -160,7 +160,7 @@ export function tensorsIn(value: unknown): readonly (readonly [string, TorchTens
     if (seen > MOST_VALUES || path.length > DEEPEST)
       throw new PickleError("unsafe", `holds more than ${MOST_VALUES} values, or more than ${DEEPEST} levels.`);
     if (inside instanceof TorchTensor) found.push([path.join("."), inside]);
-    else if (inside instanceof Map) for (const [key, item] of inside) walk(item, [...path, String(key)]);
+    else if (inside instanceof Map) for (const [key, item] of inside) walk(item, [...path, nameOf(key)]);
     else if (Array.isArray(inside)) for (const [index, item] of inside.entries()) walk(item, [...path, String(index)]);
   };
   walk(value, []);
