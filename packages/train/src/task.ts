@@ -1,4 +1,5 @@
 /** What a stage learns from: a loss, and the batches that feed it. `conversations` makes one from a dataset; anybody may write one. */
+import type { DataPosition } from "@waggle/data";
 import type { Assembly } from "@waggle/mllm";
 import type { Module, Parameter } from "@waggle/nn";
 import type { Resident, Runtime } from "@waggle/runtime";
@@ -13,12 +14,6 @@ export interface TaskContext {
   /** Where features of a frozen encoder are kept. */
   readonly featureCache: string;
   readonly signal: AbortSignal | undefined;
-}
-
-/** Where a pass over the data stands. */
-export interface DataPosition {
-  readonly epoch: number;
-  readonly position: number;
 }
 
 export interface BatchRequest {

@@ -5,8 +5,6 @@ export type TrainingErrorCode =
   | "no-targets"
   /** A parameter was neither loaded nor initialised. */
   | "no-values"
-  /** A sample does not fit the model. */
-  | "sample"
   /** The run's folder is in use, or another run's. */
   | "folder"
   /** A checkpoint that is not this run's. */

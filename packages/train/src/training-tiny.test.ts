@@ -1,6 +1,7 @@
 /** golden/training-tiny: PyTorch's losses, gradients and weights, element by element. */
 import { readFileSync } from "node:fs";
 import { type Assembly, assemble } from "@waggle/mllm";
+import { addLora, computedSource } from "@waggle/nn";
 import { Runtime } from "@waggle/runtime";
 import type { Tensor } from "onnxruntime-common";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -8,6 +9,7 @@ import { expectClose, float32, floats, integers, need, readTensors } from "../..
 import { conversationGraph, conversationObjective, microBatch } from "./conversation-objective.ts";
 import type { MicroBatch } from "./objective.ts";
 import { adamW } from "./optimizer.ts";
+import { cosine } from "./schedule.ts";
 import { type ParameterPattern, selectParameters } from "./select.ts";
 import { Trainer, type TrainerOptions } from "./trainer.ts";
 
@@ -71,6 +73,42 @@ describe("stage 1: only the projector learns", () => {
     for (const [path, resident] of stage.parameters)
       expectClose(await resident.read(), need(io, `stage1.final.${published(path)}`), { abs: expected.tolerance["stage1.final"] });
   });
+});
+
+test("stage 2: LoRA and projector, cosine schedule, clipping, accumulation by means of micro-batches", async () => {
+  const model = await assemble(new URL("llava-tiny-hf", golden).pathname);
+  const module = model.composition?.modules;
+  if (!module) throw new Error("llava-tiny-hf has pictures.");
+  addLora(module, { target_modules: "language_model\\..*\\.(q_proj|v_proj)", r: 4, lora_alpha: 8, seed: 0 });
+  const trainable = selectParameters(module, ["lora", "projector"], "test");
+  for (const [path, parameter] of trainable) {
+    const { data } = need(io, `stage2.init.${path}`);
+    parameter.source = computedSource("float32", parameter.shape, `init ${path}`, async () => data as Float32Array);
+  }
+  const groups = [{ parameters: "lora", lr: 5e-3 }];
+  const optimizer = adamW({ lr: 1e-3, weight_decay: 0.1, groups });
+  const objective = conversationObjective(conversationGraph(model.language, model.composition, "pixel_values"));
+  using stage = await Trainer.create({ runtime, module, objective, trainable, optimizer, clip: 1, average: "micro-batches" });
+  const schedule = cosine({ warmup_ratio: 0.03 });
+  const { batches, losses, microLosses, gradNorms } = expected.stage2;
+  for (const [step, rows] of batches.entries()) {
+    const micro = rows.map(batch);
+    for (const [at, name] of [
+      [0, "grad"],
+      [batches.length - 1, "gradLastStep"],
+    ] as const) {
+      if (at !== step) continue;
+      const { gradients } = await stage.gradients(micro);
+      const tolerance = { abs: expected.tolerance[`stage2.${name}`] };
+      for (const [path, gradient] of gradients) expectClose(gradient, need(io, `stage2.${name}.${path}`), tolerance);
+    }
+    const found = await stage.step(micro, schedule.factor(step, batches.length, 1e-3));
+    expect(Math.abs(found.loss / losses[step] - 1)).toBeLessThan(1e-5);
+    for (const [i, loss] of found.microLosses.entries()) expect(Math.abs(loss / microLosses[step][i] - 1)).toBeLessThan(1e-5);
+    expect(Math.abs(found.gradNorm / gradNorms[step] - 1)).toBeLessThan(1e-4);
+  }
+  for (const [path, resident] of stage.parameters)
+    expectClose(await resident.read(), need(io, `stage2.final.${path}`), { abs: expected.tolerance["stage2.final"] });
 });
 
 test("full fine-tuning: every parameter's gradient", async () => {

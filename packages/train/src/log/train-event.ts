@@ -9,7 +9,7 @@ export type TrainEvent =
       /** Steps that a resumed run has behind itself. */
       readonly step: number;
     }
-  | { readonly type: "step"; readonly record: StepRecord; /** All steps of the run. */ readonly of: number }
+  | { readonly type: "step"; readonly record: StepRecord /** All steps of the run. */; readonly of: number }
   /** What the model answers now. */
   | {
       readonly type: "sample";

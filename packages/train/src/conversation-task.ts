@@ -1,0 +1,125 @@
+/** Conversations about pictures as a task: samples through the family's prompt to ids and targets, pictures beside them. */
+import { readFile } from "node:fs/promises";
+import { batches, DataError, type Dataset, type EncodedSample, IGNORE, isBroken, type Sample, type SampleEncoder } from "@waggle/data";
+import type { Value } from "@waggle/graph";
+import type { ImageInput } from "@waggle/image";
+import type { Assembly } from "@waggle/mllm";
+import { checkOptions } from "@waggle/nn";
+import type { Resident } from "@waggle/runtime";
+import type { Tokenizer } from "@waggle/text";
+import { conversationGraph, conversationObjective, microBatch } from "./conversation-objective.ts";
+import { type PictureReader, pictureReader } from "./feature-cache.ts";
+import { crossEntropy, type Objective } from "./objective.ts";
+import { Preview } from "./preview.ts";
+import { defaultEncoder } from "./sample-encoder.ts";
+import type { BatchRequest, OpenTask, PreviewText, Task, TaskBatch, TaskContext } from "./task.ts";
+
+export interface ConversationOptions {
+  /** How samples become ids and targets. Default: as the model's family does. */
+  readonly encoder?: SampleEncoder;
+  /** Σ over the targets; logits [M, V], target_ids [M] → []. Default: cross entropy. */
+  readonly loss?: (logits: Value, target_ids: Value) => Value;
+}
+
+/** What a model learns from when it learns to answer. */
+export function conversations(data: Dataset, options: ConversationOptions = {}): Task {
+  checkOptions("conversations", options, ["encoder", "loss"]);
+  const { encoder, loss } = options;
+  return {
+    name: [data.name, ...(loss ? [String(loss)] : [])].join(" "),
+    length: data.length,
+    open: (context) => ConversationTask.open(data, encoder ?? defaultEncoder(context.model), loss ?? crossEntropy, context),
+  };
+}
+
+class ConversationTask implements OpenTask {
+  readonly objective: Objective;
+  readonly #data: Dataset;
+  readonly #encoder: SampleEncoder;
+  readonly #context: TaskContext;
+  readonly #reader: PictureReader | null;
+  #preview: Preview | null = null;
+
+  private constructor(objective: Objective, data: Dataset, encoder: SampleEncoder, context: TaskContext, reader: PictureReader | null) {
+    this.objective = objective;
+    this.#data = data;
+    this.#encoder = checked(encoder, context.model);
+    this.#context = context;
+    this.#reader = reader;
+  }
+
+  static async open(data: Dataset, encoder: SampleEncoder, loss: typeof crossEntropy, context: TaskContext): Promise<ConversationTask> {
+    const { model, runtime, trainable, featureCache, signal } = context;
+    const visionLearns = [...trainable.keys()].some((path) => path.startsWith("vision_tower."));
+    const reader = await pictureReader(model, { runtime, features: visionLearns ? null : featureCache, ...(signal && { signal }) });
+    const graph = conversationGraph(model.language, model.composition, reader?.shape.input ?? "features");
+    return new ConversationTask(conversationObjective(graph, loss), data, encoder, context, reader);
+  }
+
+  async *batches(request: BatchRequest): AsyncIterable<TaskBatch> {
+    const { signal } = this.#context;
+    const preparePicture = (picture: ImageInput, aborted?: AbortSignal) => this.#prepare(picture, aborted);
+    const options = { ...request, encoder: this.#encoder, preparePicture, ...(signal && { signal }) };
+    for await (const { samples, pictures, next, skipped } of batches(this.#data, options))
+      yield { micro: microBatch(samples, pictures, this.#reader?.shape ?? null), next, skipped };
+  }
+
+  async preview(parameters: ReadonlyMap<string, Resident>, count: number): Promise<readonly PreviewText[]> {
+    const { runtime, model, trainable } = this.#context;
+    this.#preview ??= await Preview.create(runtime, model, trainable, parameters, this.#reader?.shape.input ?? "features");
+    const texts: PreviewText[] = [];
+    for (let index = 0; index < this.#data.length && texts.length < count; index++) {
+      try {
+        texts.push(await this.#answer(this.#preview, await this.#data.sample(index)));
+      } catch (error) {
+        if (!isBroken(error)) throw error; // what happens to broken samples is said where they are learnt from
+      }
+    }
+    return texts;
+  }
+
+  async #answer(preview: Preview, sample: Sample): Promise<PreviewText> {
+    const prepared = await Promise.all(sample.images.map((picture) => this.#prepare(picture)));
+    const encoded = this.#encoder.encode(
+      sample,
+      prepared.map(({ tokens }) => tokens),
+    );
+    const pictures = prepared.map(({ value }) => value);
+    const answer = await preview.answer(encoded, pictures, this.#reader?.shape ?? null);
+    return { ...(await shown(sample, encoded, this.#context.model.tokenizer)), answer };
+  }
+
+  dispose(): void {
+    this.#preview?.dispose();
+    this.#reader?.dispose();
+  }
+
+  async #prepare(picture: ImageInput, signal?: AbortSignal) {
+    if (this.#reader === null) throw new DataError("bad-sample", "has a picture, but the model takes text only.");
+    const value = await this.#reader.prepare(picture, signal);
+    return { value, tokens: value.rows.length };
+  }
+}
+
+/** An encoder that refuses what the model cannot learn from. */
+function checked(encoder: SampleEncoder, { language }: Assembly): SampleEncoder {
+  return {
+    encode(sample, pictureTokens) {
+      const encoded = encoder.encode(sample, pictureTokens);
+      const { length } = encoded.input_ids;
+      if (length <= language.max_positions) return encoded;
+      const message = `has ${length} positions, the language model ${language.max_positions}. Shorten it, or cut with the encoder's model_max_length.`;
+      throw new DataError("bad-sample", message);
+    },
+  };
+}
+
+/** The first question of a sample and what is expected of the model. */
+async function shown({ images, conversations: [question] }: Sample, { labels }: EncodedSample, tokenizer: Tokenizer) {
+  const source = images[0]?.source;
+  const bytes = source instanceof Uint8Array ? source : typeof source === "string" ? await readFile(source).catch(() => null) : null;
+  const start = labels.findIndex((label) => label !== IGNORE);
+  const end = labels.findIndex((label, t) => t > start && label === IGNORE);
+  const expected = tokenizer.decode(labels.slice(start, end < 0 ? undefined : end), { skipSpecialTokens: true });
+  return { image: bytes, prompt: question?.value ?? "", expected };
+}

@@ -1,0 +1,170 @@
+/**
+ * Trains a model in stages, in one folder:
+ *
+ *     out/checkpoints/step-N.safetensors   see run-checkpoint.ts
+ *     out/features/                        patch features of a frozen encoder
+ *     out/run.lock                         while a process works here
+ */
+import { createHash } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { isLocked, withLock } from "@waggle/checkpoint";
+import type { Assembly } from "@waggle/mllm";
+import { ConfigError, checkOptions } from "@waggle/nn";
+import { Runtime } from "@waggle/runtime";
+import type { TrainEvent } from "./log/train-event.ts";
+import { RunCheckpoints, type RunPosition } from "./run-checkpoint.ts";
+import { addStageLora, type Run, restoreValues, runStage } from "./run-stage.ts";
+import { type Stage, stepsOf } from "./stage.ts";
+import { TrainingError } from "./training-error.ts";
+import { trainingModules } from "./training-modules.ts";
+
+export interface TrainOptions {
+  /** From `assemble()`. Afterwards its weights are the trained ones: `start()` it to chat. */
+  readonly model: Assembly;
+  readonly stages: readonly Stage[];
+  /** The run's folder. */
+  readonly out: string;
+  /** Default 0. The same seed, data and machine give the same weights. */
+  readonly seed?: number;
+  /** Goes on from the folder's newest checkpoint, bit for bit as if it had never stopped. Default false: the folder must hold no run. */
+  readonly resume?: boolean;
+  /** Optimiser steps between checkpoints; there is one at the end of each stage too. Default 500. */
+  readonly checkpointEvery?: number;
+  /** How many of the last checkpoints are kept, beside the best. Default 2. */
+  readonly keepCheckpoints?: number;
+  /** Where features of a frozen encoder are kept. Default `out/features`. Runs may share it. */
+  readonly featureCache?: string;
+  /** Threads of ONNX Runtime. Default: as many as the process may use. */
+  readonly threads?: number;
+  /** Stops after the step that is running; what was learnt is in a checkpoint. */
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: TrainEvent) => void | Promise<void>;
+}
+
+export interface TrainResult {
+  /** Optimiser steps over all stages, earlier ones of a resumed run included. */
+  readonly steps: number;
+  /** Mean loss of the last step. */
+  readonly loss: number;
+  /** The last checkpoint. */
+  readonly checkpoint: string;
+}
+
+const known: readonly (keyof TrainOptions)[] = [
+  "model",
+  "stages",
+  "out",
+  "seed",
+  "resume",
+  "checkpointEvery",
+  "keepCheckpoints",
+  "featureCache",
+  "threads",
+  "signal",
+  "onEvent",
+];
+
+/** Runs all stages. What is wrong with the options is said before anything starts. */
+export async function train(options: TrainOptions): Promise<TrainResult> {
+  checkTrainOptions(options);
+  const { out, signal } = options;
+  signal?.throwIfAborted();
+  await mkdir(out, { recursive: true });
+  const lock = join(out, "run.lock");
+  const busy = (): TrainingError =>
+    new TrainingError("folder", `${out}: another process trains here. Wait for it, or choose another folder.`, { out });
+  if (await isLocked(lock)) throw busy();
+  let held = false;
+  const work = (): Promise<TrainResult> => {
+    held = true;
+    return trainInFolder(options);
+  };
+  return withLock(lock, AbortSignal.timeout(2000), work).catch((error: unknown) => {
+    throw held ? error : busy();
+  });
+}
+
+async function trainInFolder(options: TrainOptions): Promise<TrainResult> {
+  const { model, stages, out, seed = 0, resume = false, threads, onEvent } = options;
+  const checkpoints = new RunCheckpoints(join(out, "checkpoints"), options.keepCheckpoints ?? 2);
+  const fingerprint = fingerprintOf(options);
+  const latest = await checkpoints.latest();
+  if (latest && !resume) {
+    const message = `${out} holds a run (${latest.path}). Pass resume to go on with it, or choose another folder.`;
+    throw new TrainingError("folder", message, { out });
+  }
+  if (latest && latest.position.fingerprint !== fingerprint) {
+    const message = `${latest.path}: is of another run: model, stages, data or seed differ from those of this one.`;
+    throw new TrainingError("checkpoint", `${message} Resume with what it was started with, or choose another folder.`, {
+      path: latest.path,
+    });
+  }
+  const runtime = new Runtime({ ...(threads !== undefined && { threads }) });
+  try {
+    const run: Run = {
+      ...{ options, runtime, checkpoints, fingerprint, seed },
+      modules: trainingModules(model),
+      featureCache: options.featureCache ?? join(out, "features"),
+      learnt: new Map(),
+      totalSteps: stages.reduce((sum, each) => sum + stepsOf(each), 0),
+      emit: async (event) => onEvent?.(event),
+    };
+    const start: RunPosition = latest?.position ?? beginning(fingerprint);
+    await run.emit({
+      type: "start",
+      stages: stages.map((each) => ({ name: each.name, steps: stepsOf(each) })),
+      totalSteps: run.totalSteps,
+      step: start.step,
+    });
+    let position = start;
+    let loss = Number.NaN;
+    for (const [index, each] of stages.entries()) {
+      addStageLora(run, each);
+      if (index < start.stage) continue;
+      const resumed = index === start.stage ? (latest?.tensors ?? null) : null;
+      if (resumed) await restoreValues(run, resumed);
+      ({ position, loss } = await runStage(run, each, position, resumed));
+    }
+    if (latest && start.stage === stages.length) await restoreValues(run, latest.tensors);
+    await run.emit({ type: "end", step: position.step, loss });
+    return { steps: position.step, loss, checkpoint: checkpoints.pathOf(position.step) };
+  } finally {
+    runtime.dispose();
+  }
+}
+
+function beginning(fingerprint: string): RunPosition {
+  return { fingerprint, step: 0, stage: 0, stageStep: 0, data: { epoch: 0, position: 0 }, best: null };
+}
+
+/** Everything that decides what a run computes. */
+function fingerprintOf({ model, stages, seed = 0 }: TrainOptions): string {
+  const parameters = Array.from(trainingModules(model).namedParameters(), ([path, { shape, source }]) => [
+    path,
+    shape,
+    source?.fingerprint,
+  ]);
+  const settings = stages.map(({ data, validation, ...rest }) => ({ ...rest, data: [data.name, data.length] }));
+  const plain = (_: string, value: unknown): unknown => (value instanceof RegExp ? String(value) : value);
+  return createHash("sha256")
+    .update(JSON.stringify([seed, parameters, settings], plain))
+    .digest("hex");
+}
+
+function checkTrainOptions(options: TrainOptions): void {
+  checkOptions("train", options, known);
+  const problems: { field: string; message: string }[] = [];
+  const whole = (field: "checkpointEvery" | "keepCheckpoints" | "seed", least: number): void => {
+    const value = options[field];
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= least))
+      problems.push({ field, message: `expected a whole number ≥ ${least}, got ${value}.` });
+  };
+  whole("checkpointEvery", 1);
+  whole("keepCheckpoints", 1);
+  whole("seed", 0);
+  if (!Array.isArray(options.stages) || options.stages.length === 0)
+    problems.push({ field: "stages", message: "expected at least one stage." });
+  if (typeof options.out !== "string" || options.out === "") problems.push({ field: "out", message: "expected a folder." });
+  if (problems.length > 0) throw new ConfigError("train", problems);
+}
