@@ -51,26 +51,36 @@ export interface AskOptions {
   readonly heldOut: boolean;
 }
 
-/** At most `count` questions with different texts, no family twice before every family was asked. */
+/**
+ * At most `count` questions, none of which an earlier one gives away, and no family twice before every family was asked.
+ * A caption gives everything away, so it is the last one.
+ */
 export function ask(random: RandomStream, scene: Scene, { count, weights, heldOut }: AskOptions): SceneQuestion[] {
   const asked: SceneQuestion[] = [];
+  const known = new Set<string>();
   let families = FAMILIES.filter((family) => weights[family] > 0);
   let open = families;
-  while (asked.length < count && families.length > 0) {
+  while (asked.length < count && families.length > 0 && !known.has("caption")) {
     if (open.length === 0) open = families;
     const family = random.weighted(open, (name) => weights[name]);
     open = open.filter((name) => name !== family);
-    const allowed = questionsOf[family](scene).filter(
-      (item) => item.heldOut === heldOut && !asked.some(({ question }) => question === item.question),
-    );
-    if (allowed.length === 0) {
+    const fitting = questionsOf[family](scene).filter((item) => item.heldOut === heldOut);
+    const allowed = fitting.filter(({ fact }) => !known.has(fact));
+    if (allowed.length === 0 || oneSided(fitting, allowed)) {
       families = families.filter((name) => name !== family);
       continue;
     }
-    const { question, answer } = evenly(random, allowed);
+    const { question, answer, reveals } = evenly(random, allowed);
     asked.push({ family, spatial: SPATIAL[family], question, answer });
+    for (const fact of reveals) known.add(fact);
   }
   return asked;
+}
+
+/** Whether only "no" is left of "yes" and "no" (what is there has been named already), so that the turns before would give the answer away. */
+function oneSided(fitting: readonly Candidate[], allowed: readonly Candidate[]): boolean {
+  const answers = (items: readonly Candidate[]): ReadonlySet<string> => new Set(items.map(({ answer }) => answer));
+  return answers(fitting).has("yes") && answers(fitting).has("no") && !(answers(allowed).has("yes") && answers(allowed).has("no"));
 }
 
 /** Answers alike often, but numbers from two up more often where there are any: most scenes allow only "zero" and "one". */

@@ -54,6 +54,10 @@ export interface SceneQuestion {
 export interface Candidate {
   readonly question: string;
   readonly answer: string;
+  /** What the answer tells: two questions with the same fact are one question in other words. */
+  readonly fact: string;
+  /** The facts that whoever has read question and answer knows, `fact` among them. */
+  readonly reveals: readonly string[];
   /** Whether question or answer is about a pair that training never shows. */
   readonly heldOut: boolean;
 }

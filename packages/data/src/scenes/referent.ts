@@ -1,4 +1,5 @@
 /** What a scene's parts are called, such that a name means one of them. */
+import type { Candidate } from "./question.ts";
 import { type BoundingBox, isHeldOut, type Pair, type Scene, type Thing } from "./scene.ts";
 
 export interface Referent {
@@ -41,9 +42,24 @@ export function shortest(things: readonly Thing[], thing: Thing, describe: (thin
   return alike.filter(({ size }) => size === thing.size).length === 1 ? `${thing.size} ${describe(thing)}` : null;
 }
 
-/** Whether one of the things is of a pair that training never shows. */
-export function showsHeldOut(involved: readonly Referent[]): boolean {
-  return involved.some(({ thing }) => thing !== null && isHeldOut(thing));
+/** That a colour and a shape are there together: what a name tells, and what color, shape and exist ask for. */
+export function pairFact(pair: Pair): string {
+  return `pair ${pairName(pair)}`;
+}
+
+export function sizeFact({ box }: Pick<Referent, "box">): string {
+  return `size ${box}`;
+}
+
+/** A question whose words, or whose answer's, name the parts `involved`. */
+export function candidate(
+  [question, answer]: readonly [string, string],
+  involved: readonly Pick<Referent, "thing">[],
+  fact: string,
+  alsoReveals: readonly string[] = [],
+): Candidate {
+  const things = involved.flatMap(({ thing }) => (thing === null ? [] : [thing]));
+  return { question, answer, fact, reveals: [fact, ...alsoReveals, ...things.map(pairFact)], heldOut: things.some(isHeldOut) };
 }
 
 export function middle({ box }: Pick<Referent, "box">): readonly [number, number] {

@@ -2,8 +2,8 @@
 import { boxText } from "./box-text.ts";
 import { CORNER_MARGIN } from "./place-things.ts";
 import { type Candidate, numberWord } from "./question.ts";
-import { middle, named, type Referent, referents, showsHeldOut } from "./referent.ts";
-import type { BoundingBox, Scene } from "./scene.ts";
+import { candidate, middle, named, type Referent, referents, sizeFact } from "./referent.ts";
+import type { Bar, BoundingBox, Scene } from "./scene.ts";
 
 /** How much further one middle must be than another before we say so. */
 export const RELATION_MARGIN = 0.1;
@@ -29,18 +29,23 @@ export function whereQuestions(scene: Scene): Candidate[] {
   return named(scene).flatMap((part) => {
     const answer = corner(part);
     if (answer === null) return [];
-    return [`In which corner is the ${part.name}?`, `Where is the ${part.name}?`].map((question) => candidate(question, answer, [part]));
+    return [`In which corner is the ${part.name}?`, `Where is the ${part.name}?`].map((question) =>
+      candidate([question, answer], [part], `where ${part.box}`),
+    );
   });
 }
 
 export function relationQuestions(scene: Scene): Candidate[] {
   return pairs(named(scene)).flatMap(([a, b]) => {
     const [dx, dy] = difference(a, b);
-    const ask = (relation: string, ahead: number): Candidate[] =>
-      Math.abs(ahead) < RELATION_MARGIN ? [] : [candidate(`Is the ${a.name} ${relation} the ${b.name}?`, ahead > 0 ? "yes" : "no", [a, b])];
-    const sideways = [...ask("left of", dx), ...ask("right of", -dx)];
+    const ask = (relation: string, ahead: number, axis: string): Candidate[] => {
+      if (Math.abs(ahead) < RELATION_MARGIN) return [];
+      const texts = [`Is the ${a.name} ${relation} the ${b.name}?`, ahead > 0 ? "yes" : "no"] as const;
+      return [candidate(texts, [a, b], `${axis} ${[a.name, b.name].sort()}`)];
+    };
+    const sideways = [...ask("left of", dx, "x"), ...ask("right of", -dx, "x")];
     // the middles of bars have heights too, but nobody would say that a bar is above another
-    return scene.kind === "chart" ? sideways : [...sideways, ...ask("above", dy), ...ask("below", -dy)];
+    return scene.kind === "chart" ? sideways : [...sideways, ...ask("above", dy, "y"), ...ask("below", -dy, "y")];
   });
 }
 
@@ -52,7 +57,7 @@ export function nearestQuestions(scene: Scene): Candidate[] {
     const byMiddle = nearest(others, (other) => Math.hypot(...difference(part, other)));
     const byEdge = nearest(others, (other) => gap(part.box, other.box));
     if (others.length < 2 || byMiddle === null || byMiddle !== byEdge || byMiddle.name === null) return [];
-    return [candidate(`What is closest to the ${part.name}?`, byMiddle.name, [part, byMiddle])];
+    return [candidate([`What is closest to the ${part.name}?`, byMiddle.name], [part, byMiddle], `near ${part.box}`)];
   });
 }
 
@@ -70,7 +75,8 @@ export function betweenQuestions(scene: Scene): Candidate[] {
     const near = others.filter(({ along, aside }) => along > 0 && along < 1 && aside < BETWEEN_OUTSIDE);
     const [found] = inside;
     if (found === undefined || near.length > 1 || found.part.name === null) return [];
-    return [candidate(`What is between the ${a.name} and the ${b.name}?`, found.part.name, [a, b, found.part])];
+    const texts = [`What is between the ${a.name} and the ${b.name}?`, found.part.name] as const;
+    return [candidate(texts, [a, b, found.part], `between ${[a.name, b.name].sort()}`)];
   });
 }
 
@@ -86,43 +92,41 @@ function position(a: Referent, b: Referent, part: Referent): { readonly along: n
 export function boxQuestions(scene: Scene): Candidate[] {
   return named(scene)
     .filter(({ boxVisible }) => boxVisible)
-    .map((part) =>
-      candidate(`Provide the bounding box coordinate of the region this sentence describes. ${part.name}`, boxText(part.box), [part]),
-    );
+    .map((part) => {
+      const question = `Provide the bounding box coordinate of the region this sentence describes. ${part.name}`;
+      return candidate([question, boxText(part.box)], [part], `region ${part.box}`, [`where ${part.box}`]);
+    });
 }
 
 /** Honeybee's words for describing a region (Visual Genome as it was trained on). */
 export function phraseQuestions(scene: Scene): Candidate[] {
   return referents(scene)
     .filter(({ boxVisible }) => boxVisible)
-    .map((part) => candidate(`Provide a short description for this region. ${boxText(part.box)}`, part.description, [part]));
+    .map((part) => {
+      const question = `Provide a short description for this region. ${boxText(part.box)}`;
+      return candidate([question, part.description], [part], `region ${part.box}`, [`where ${part.box}`, sizeFact(part)]);
+    });
 }
 
 export function tallestQuestions({ bars }: Scene): Candidate[] {
-  if (bars.length === 0) return [];
   const byHeight = bars.map(({ color, box }) => ({ color, height: box[3] - box[1] })).sort((a, b) => b.height - a.height);
-  const [tallest, shortest] = [byHeight[0]?.color ?? "", byHeight.at(-1)?.color ?? ""];
-  const extremes = [
-    ["tallest", tallest],
-    ["shortest", shortest],
-  ] as const;
-  return [
-    ...extremes.flatMap(([which, answer]) => [
-      candidate(`Which bar is the ${which}?`, answer, []),
-      candidate(`What color is the ${which} bar?`, answer, []),
-    ]),
-    ...pairs(byHeight).flatMap(([a, b]) =>
-      Math.abs(a.height - b.height) < BAR_MARGIN
-        ? []
-        : [candidate(`Is the ${a.color} bar taller than the ${b.color} bar?`, a.height > b.height ? "yes" : "no", [])],
-    ),
-  ];
+  const [tallest, shortest] = [byHeight[0], byHeight.at(-1)];
+  if (tallest === undefined || shortest === undefined) return [];
+  const extreme = (which: string, { color }: Pick<Bar, "color">): Candidate[] =>
+    [`Which bar is the ${which}?`, `What color is the ${which} bar?`].map((question) => candidate([question, color], [], which));
+  const comparisons = pairs(byHeight)
+    .filter(([a, b]) => Math.abs(a.height - b.height) >= BAR_MARGIN)
+    .map(([a, b]) => {
+      const texts = [`Is the ${a.color} bar taller than the ${b.color} bar?`, a.height > b.height ? "yes" : "no"] as const;
+      return candidate(texts, [], `taller ${[a.color, b.color].sort()}`);
+    });
+  return [...extreme("tallest", tallest), ...extreme("shortest", shortest), ...comparisons];
 }
 
 /** From top to bottom by halves, in each from left to right. */
 export function captionQuestions(scene: Scene): Candidate[] {
   const text = scene.kind === "chart" ? chartCaption(scene) : sceneCaption(scene);
-  return text === null ? [] : [candidate("Describe the picture.", text, referents(scene))];
+  return text === null ? [] : [candidate(["Describe the picture.", text], referents(scene), "caption")];
 }
 
 function chartCaption({ bars }: Scene): string {
@@ -143,10 +147,6 @@ function sceneCaption(scene: Scene): string | null {
 
 function row(part: Referent): number {
   return middle(part)[1] < 0.5 ? 0 : 1;
-}
-
-function candidate(question: string, answer: string, involved: readonly Referent[]): Candidate {
-  return { question, answer, heldOut: showsHeldOut(involved) };
 }
 
 /** From a's middle to b's. */
