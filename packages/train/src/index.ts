@@ -2,7 +2,7 @@ export { type ConversationOptions, conversations } from "./conversation-task.ts"
 export type { TrainEvent } from "./log/train-event.ts";
 export { contrastive, crossEntropy, type MicroBatch, type Objective } from "./objective.ts";
 export { type AdamWOptions, adamW, type Optimizer, type ParameterGroup, type SgdOptions, sgd } from "./optimizer.ts";
-export { type Recipe, readRecipe } from "./recipe.ts";
+export { type Recipe, readRecipe, trainRecipe } from "./recipe.ts";
 export { honeybeeRecipe, llava15Recipe, miniGpt4Recipe, type StageRecipe, tinyLlavaRecipe } from "./recipes.ts";
 export {
   constant,

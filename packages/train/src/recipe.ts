@@ -8,6 +8,7 @@ import { z } from "zod";
 import { adamW, type Optimizer, sgd } from "./optimizer.ts";
 import { constant, cosine, linear, linearWarmupCosine, type Schedule } from "./schedule.ts";
 import { type Stage, stage } from "./stage.ts";
+import { type TrainOptions, type TrainResult, train } from "./train.ts";
 
 export interface Recipe {
   /** Called once, before anything else. */
@@ -16,6 +17,15 @@ export interface Recipe {
   readonly seed?: number;
   readonly checkpointEvery?: number;
   readonly keepCheckpoints?: number;
+}
+
+/** Trains by a recipe: its model, its stages, and options that are not part of it. */
+export async function trainRecipe(
+  { model: open, stages, ...settings }: Recipe,
+  options: Pick<TrainOptions, "out" | "resume" | "threads" | "signal" | "onEvent">,
+): Promise<TrainResult> {
+  const model = await open();
+  return train({ model, stages: typeof stages === "function" ? await stages(model) : stages, ...settings, ...options });
 }
 
 /** LLaVA conversations or captions, JSON or one JSON object per line; pictures are looked for in `images`. */
