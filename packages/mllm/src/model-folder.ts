@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { openCheckpoint } from "@waggle/checkpoint";
 import { type Adapter, ConfigError, mergeAdapter, openAdapter, type StateDict } from "@waggle/nn";
 import type { LoadOptions } from "./load-options.ts";
+import { matrixProduct } from "./matrix-product.ts";
 import { folderOf, ofAnother } from "./start.ts";
 
 export interface ModelFolder {
@@ -65,7 +66,7 @@ export async function openWeights(
 ): Promise<StateDict> {
   const opening = signal ? { signal } : {};
   const whole: StateDict = await openCheckpoint(base, opening);
-  if (projector === null) return adapter ? mergeAdapter(whole, adapter, spelling) : whole;
+  if (projector === null) return adapter ? mergeAdapter(whole, adapter, spelling, matrixProduct) : whole;
   const own = await openCheckpoint(projector, opening);
   const replaced = new Set(Array.from(own.tensors.keys(), spelling));
   const kept = [...whole.tensors].filter(([key]) => !replaced.has(spelling(key)));

@@ -10,7 +10,7 @@ export { Linear, type LinearOptions } from "./linear.ts";
 export { type LoadOptions, loadStateDict, type StateDict } from "./load-state-dict.ts";
 export { type Adapter, AdapterError, type LowRankUpdate, openAdapter } from "./lora-adapter.ts";
 export { addLora, LoraLinear, type LoraOptions } from "./lora-linear.ts";
-export { mergeAdapter } from "./merge-adapter.ts";
+export { type MatrixProduct, mergeAdapter } from "./merge-adapter.ts";
 export { type Child, type KeyTrouble, Module } from "./module.ts";
 export { LayerNorm, type LayerNormOptions, RMSNorm, type RMSNormOptions } from "./norms.ts";
 export { Parameter, type ParameterOptions } from "./parameter.ts";

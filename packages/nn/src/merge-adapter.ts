@@ -7,9 +7,14 @@ import { type Adapter, AdapterError, type LowRankUpdate } from "./lora-adapter.t
 
 /**
  * The base's tensors with the adapter in them; nothing is read yet. `spelling` brings the keys of base and adapter to one
- * form, where they may differ. An adapter for another base is one error that lists all that does not fit.
+ * form, where they may differ. `product` multiplies large matrices, of which JavaScript makes half a billion steps a second. An adapter for another base is one error that lists all that does not fit.
  */
-export function mergeAdapter(base: StateDict, adapter: Adapter, spelling: (key: string) => string = (key) => key): StateDict {
+export function mergeAdapter(
+  base: StateDict,
+  adapter: Adapter,
+  spelling: (key: string) => string = (key) => key,
+  product?: MatrixProduct,
+): StateDict {
   const places = new Map(Array.from(base.tensors.keys(), (key) => [spelling(key), key]));
   const tensors = new Map(base.tensors);
   const problems: string[] = [];
@@ -29,7 +34,7 @@ export function mergeAdapter(base: StateDict, adapter: Adapter, spelling: (key: 
     else {
       const misfit = shapeMisfit(weight, update.transposed ? [columns, rows] : [rows, columns]);
       if (misfit) problems.push(`${key} ${misfit}`);
-      tensors.set(place, merged(weight, update));
+      tensors.set(place, merged(weight, update, product));
     }
   }
   if (problems.length === 0) return { source: `${base.source} + ${adapter.source}`, tensors };
@@ -46,16 +51,27 @@ function shapeMisfit(weight: WeightSource | undefined, shape: readonly number[])
   return is === made ? undefined : `is [${is}] in the base, the adapter's is for [${made}].`;
 }
 
-function merged(weight: WeightSource, update: LowRankUpdate): WeightSource {
+/** left [m, k] · right [k, n] → [m, n], row by row. */
+export type MatrixProduct = (left: Float32Array, right: Float32Array, k: number) => Promise<Float32Array>;
+
+/** Multiply-adds from which on it is worth to ask somebody else. */
+const LARGE = 2 ** 26;
+
+function merged(weight: WeightSource, update: LowRankUpdate, product?: MatrixProduct): WeightSource {
   const { A, B, scale, transposed } = update;
   const content = ["lora", weight.fingerprint, A.fingerprint, B.fingerprint, scale, transposed].join(" ");
   return computedSource("float32", weight.shape, content, async () => {
     const [W, a, b] = await Promise.all([readFloat32(weight), readFloat32(A), readFloat32(B)]);
     const rank = A.shape[0] ?? 0;
-    if (transposed) addProduct(W, transpose(a, rank), transpose(b, B.shape[0] ?? 0), rank, scale);
-    else addProduct(W, b, a, rank, scale);
+    const [left, right] = transposed ? [transpose(a, rank), transpose(b, B.shape[0] ?? 0)] : [b, a];
+    if (product === undefined || W.length * rank < LARGE) addProduct(W, left, right, rank, scale);
+    else addScaled(W, await product(left, right, rank), scale);
     return W;
   });
+}
+
+function addScaled(W: Float32Array, update: Float32Array, scale: number): void {
+  for (let i = 0; i < W.length; i++) W[i] = (W[i] as number) + scale * (update[i] as number);
 }
 
 const SIDE = 4;

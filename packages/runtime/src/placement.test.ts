@@ -98,6 +98,23 @@ test("with `convert`, those of another type come from where it says; the others 
   expect(asked).toEqual([[{ name: expect.any(String), source: half, dtype: "float32" }]]);
 });
 
+test("with `convert`, float32 ones that are computed come from there too, where they are too large for the model", async () => {
+  const shape = [2 ** 23 + 1]; // 32 MiB and a little: two are too much
+  const source = inMemory("float32", shape, new Float32Array(0));
+  const file = join(folder, "computed");
+  const byteLength = 4 * (2 ** 23 + 1);
+  writeFileSync(file, "");
+  truncateSync(file, byteLength);
+  const asked: string[] = [];
+  const placer = placeWeights({
+    convert: async (requests) => new Map(requests.map(({ name }) => [(asked.push(name), name), { path: file, offset: 0, byteLength }])),
+  });
+  const weights = ["a", "b"].map((name) => ({ name, source, dtype: "float32" as const, shape }));
+  const { place } = await placer(weights, {});
+  expect(asked).toEqual(["a", "b"]);
+  expect(place.get("b")).toMatchObject({ location: "computed", byteLength });
+});
+
 test("says which weights have no data, or other data than they should", async () => {
   const compile = (...weights: Weight[]) =>
     runtime.compile({ name: "bad", inputs: {}, outputs: Object.fromEntries(weights.map((w, i) => [`y${i}`, ops.mul(w, 1)])) });

@@ -5,8 +5,8 @@
  *     in another type                               converted by the caller's `convert`; without one handed over as
  *                                                   they are stored, for ONNX Runtime to cast when it loads
  *     in memory, together ≤ 64 MiB                  inside the model's bytes
- *     in memory, more                               through a temporary file, one weight in memory at a time
- *                                                   (a protobuf message ends at 2 GB)
+ *     in memory, more                               by `convert` too, as far as they are float32; else through a temporary
+ *                                                   file, one weight in memory at a time (a protobuf message ends at 2 GB)
  *
  * ONNX Runtime takes external data from below one folder only, and refuses links out of it. That folder is the
  * deepest one that holds all files, so checkpoints in several places are no special case.
@@ -65,10 +65,10 @@ export function placeWeights(options: PlaceWeightsOptions = {}): WeightPlacer {
   throwIfAny("options", "placeWeights", unknownOptions(options, ["convert"]));
   const { convert } = options;
   return async (weights, context) => {
-    const toConvert = convert ? weights.filter(({ source, dtype }) => source.dtype !== dtype) : [];
+    const inside = fitInside(weights.filter(({ source, dtype }) => source.location === undefined && source.dtype === dtype));
+    const toConvert = convert ? weights.filter((weight) => isConverted(weight) && !inside.includes(weight)) : [];
     const asStored = weights.filter((weight) => !toConvert.includes(weight));
     const computed = asStored.filter(({ source }) => source.location === undefined);
-    const inside = fitInside(computed);
     const spooled = await spool(
       computed.filter((weight) => !inside.includes(weight)),
       context,
@@ -87,6 +87,11 @@ export function placeWeights(options: PlaceWeightsOptions = {}): WeightPlacer {
       throw error;
     }
   };
+}
+
+/** What lies nowhere in the wanted type; what is computed as float32 is kept like what is converted to it. */
+function isConverted({ source, dtype }: WeightToPlace): boolean {
+  return source.dtype !== dtype || (source.location === undefined && dtype === "float32");
 }
 
 interface Located {
