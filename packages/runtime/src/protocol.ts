@@ -40,6 +40,7 @@ export interface CompileRequest {
   readonly threads: number;
   readonly device: string;
   readonly prepack: boolean;
+  readonly arena: boolean;
   readonly profile: boolean;
 }
 

@@ -18,7 +18,7 @@ test("checks its options, all at once", async () => {
   `);
   using runtime = new Runtime();
   await expect(runtime.compile(graph, { prepacked: true } as never)).rejects.toThrowErrorMatchingInlineSnapshot(
-    `[RuntimeError: double: unknown option "prepacked". Known options: weights, prepack, profile, signal, onProgress.]`,
+    `[RuntimeError: double: unknown option "prepacked". Known options: weights, prepack, arena, profile, signal, onProgress.]`,
   );
 });
 
@@ -29,10 +29,10 @@ test("a device that is not there is an error that lists those that are", async (
   await expect(compile).rejects.toThrow(/^device "\w+" is not available here\. Available: cpu/);
 });
 
-test("several sessions share one runtime; packing changes nothing but speed", async () => {
+test("several sessions share one runtime; packing and the arena change nothing but speed", async () => {
   using runtime = new Runtime({ threads: 2 });
   using plain = await runtime.compile(graph);
-  using packed = await runtime.compile({ ...graph, outputs: { y: ops.mul(x, 3) } }, { prepack: true });
+  using packed = await runtime.compile({ ...graph, outputs: { y: ops.mul(x, 3) } }, { prepack: true, arena: true });
   const feed = { x: new Tensor("float32", Float32Array.of(1, 2), [2]) };
   const [two, three] = await Promise.all([plain.run(feed), packed.run(feed)]);
   expect([[...two.y.data], [...three.y.data]]).toEqual([

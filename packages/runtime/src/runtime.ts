@@ -30,6 +30,12 @@ export interface CompileOptions {
    * about 16 (batches of requests), for as much memory again and a slower start. Default `false`.
    */
   readonly prepack?: boolean;
+  /**
+   * Keep the memory of intermediate results from one run to the next, for runs of similar size, as in training: giving
+   * hundreds of megabytes back and taking them anew costs a tenth of a step. Default `false`: lengths that differ would
+   * leave the longest's memory behind for ever.
+   */
+  readonly arena?: boolean;
   /** Record the time of every operator, for `session.profile()`. */
   readonly profile?: boolean;
   readonly signal?: AbortSignal;
@@ -60,9 +66,9 @@ export class Runtime implements Disposable {
     options: CompileOptions = {},
   ): Promise<Session<NamesOf<Graph["inputs"]>, NamesOf<Graph["outputs"]>>> {
     const name = graph.name ?? "graph";
-    throwIfAny("options", name, unknownOptions(options, ["weights", "prepack", "profile", "signal", "onProgress"]));
+    throwIfAny("options", name, unknownOptions(options, ["weights", "prepack", "arena", "profile", "signal", "onProgress"]));
     this.#channel.throwIfEnded();
-    const { weights: placer = placeWeights(), prepack = false, profile = false, signal, onProgress } = options;
+    const { weights: placer = placeWeights(), prepack = false, arena = false, profile = false, signal, onProgress } = options;
     signal?.throwIfAborted();
     const lowered = lower(graph, "onnxruntime");
     const weights = weightsToPlace(name, lowered.weights);
@@ -73,7 +79,17 @@ export class Runtime implements Disposable {
       const model = serialize(lowered, (_, weight) => placeOf(placement.place, weight));
       const total = weights.reduce((sum, { dtype, shape }) => sum + byteLengthOf(dtype, shape), 0);
       onProgress?.({ phase: "load", file: name, loaded: 0, total });
-      const request = { session, name, model, folder: placement.folder, threads: this.#threads, device: this.#device, prepack, profile };
+      const request = {
+        session,
+        name,
+        model,
+        folder: placement.folder,
+        threads: this.#threads,
+        device: this.#device,
+        prepack,
+        arena,
+        profile,
+      };
       await this.#channel.call("compile", request, { signal, transfer: [model.buffer] });
       onProgress?.({ phase: "load", file: name, loaded: total, total });
     } catch (error) {

@@ -93,7 +93,7 @@ export class Trainer implements Disposable {
         state[name] = list;
       }
       const graph = gradientGraph(objective, trainable);
-      const session = await runtime.compile(graph, { ...(weights && { weights }), ...(signal && { signal }) });
+      const session = await runtime.compile(graph, { arena: true, ...(weights && { weights }), ...(signal && { signal }) });
       return new Trainer(options, session, rates, parameters, state);
     } catch (error) {
       for (const resident of held) resident.dispose();
