@@ -24,7 +24,7 @@ export async function openConversations(path: string, options: OpenOptions = {})
     name: path,
     length: rows.length,
     sample: (index) => readSample(rows, index, folder),
-    lengthOf: (index) => lengthOf(rows, index, folder),
+    lengthOf: (index) => lengthOf(rows, index),
     [Symbol.dispose]: () => rows.dispose(),
   };
 }
@@ -55,23 +55,26 @@ function turnProblem(turn: unknown, index: number): string {
   return `conversations[${index}]: expected { "from": "human" | "gpt", "value": text }, found ${shown(turn)}`;
 }
 
-function shown(value: unknown): string {
+/** A value in words, for a message. */
+export function shown(value: unknown): string {
   const text = value === undefined ? "nothing" : JSON.stringify(value);
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
 /** reference  LLaVA `LazySupervisedDataset.modality_lengths`; a broken row, which it cannot measure, counts as one word of text */
-function lengthOf(rows: RowFile, row: number, folder: string): SampleLength {
+function lengthOf(rows: RowFile, row: number): SampleLength {
   try {
-    const { conversations, images } = readSample(rows, row, folder);
-    const length = conversations.reduce((sum, { value }) => sum + wordCount(value), 0);
-    return { length, multimodal: images.length > 0 };
+    const { image: pictures, conversations } = rows.read(row);
+    if (Array.isArray(conversations) && conversations.every(isTurn)) {
+      const length = conversations.reduce((sum, { value }) => sum + wordCount(value), 0);
+      return { length, multimodal: pictures !== undefined && pictures !== null };
+    }
   } catch (error) {
-    if (error instanceof DataError && error.row !== null) return { length: 1, multimodal: false };
-    throw error;
+    if (!(error instanceof DataError && error.row !== null)) throw error;
   }
+  return { length: 1, multimodal: false };
 }
 
-function wordCount(text: string): number {
-  return text.split(/\s+/).filter((word) => word !== "").length;
+export function wordCount(text: string): number {
+  return text.match(/\S+/g)?.length ?? 0;
 }

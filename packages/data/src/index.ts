@@ -8,10 +8,15 @@ export {
   type Prepared,
   type Skipped,
 } from "./batches.ts";
+export { type CaptionOptions, openCaptions } from "./captions.ts";
 export { type OpenOptions, openConversations } from "./conversations.ts";
 export { DataError, type DataErrorCode } from "./data-error.ts";
 export type { Dataset, SampleLength } from "./dataset.ts";
+export { type ChatEncoderOptions, chatEncoder } from "./encode/chat.ts";
+export { type HoneybeeEncoderOptions, honeybeeEncoder } from "./encode/honeybee.ts";
 export { type LlavaEncoderOptions, llavaEncoder } from "./encode/llava.ts";
+export { type MiniGpt4EncoderOptions, miniGpt4Encoder, miniGpt4Instructions } from "./encode/minigpt4.ts";
+export { type MixtureOptions, type MixturePart, mixture } from "./mixture.ts";
 export type { Order } from "./order.ts";
 export { type EncodedSample, IGNORE, IMAGE, type Sample, type SampleEncoder, type Turn } from "./sample.ts";
 export { boxOverlap, boxText, parseBox } from "./scenes/box-text.ts";

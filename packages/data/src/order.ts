@@ -5,12 +5,10 @@
 import { DataError } from "./data-error.ts";
 import type { Dataset, SampleLength } from "./dataset.ts";
 import { RandomStream } from "./scenes/random-stream.ts";
+import { ORDER } from "./stream.ts";
 
 /** The numbers 0 … count − 1 in random order. */
 export type Permute = (count: number) => readonly number[];
-
-/** Streams of one seed; those below 16 are the splits of drawn scenes. */
-const ORDER = 16;
 
 /** Fisher and Yates; equal for equal seed and epoch. */
 export function seededPermute(seed: number, epoch: number): Permute {

@@ -68,7 +68,7 @@ export interface HoneybeePromptOptions extends ImageIdsOptions {
   readonly splitAt?: "roles" | "pictures";
   /** End every answer, a last one too, with the end-of-text token. Default false: an unfinished prompt has none at its end. */
   readonly endOfText?: boolean;
-  /** Positions after BOS at most; a picture that does not fit ends the prompt. Default: no limit. */
+  /** Positions after BOS at most; a picture that does not fit ends the prompt, except a caption's. Default: no limit. */
   readonly maxLength?: number;
 }
 
@@ -79,7 +79,8 @@ export interface LabelledIds {
 }
 
 const IGNORED = -100;
-const NO_PROMPT = "[NO_PROMPT]";
+/** Begins a text that is a picture and its caption only, all of it a target. */
+const NO_PROMPT = "[NO_PROMPT] ";
 const AI = "\nAI: ";
 const HUMAN = "\nHuman: ";
 
@@ -96,18 +97,18 @@ export function honeybeePromptIds(tokenizer: Tokenizer, text: string, options: H
   const { bos, eos } = tokenizer.special;
   if (bos === undefined || eos === undefined)
     throw new PromptError("tokenizer", "honeybeePromptIds needs a tokenizer with bos and eos tokens.");
-  splitAtPictures(text, imageTokens, placeholder); // counts
   const ids = [bos];
   const labels = [IGNORED];
-  const caption = splitAt === "roles" && text.startsWith(NO_PROMPT);
+  const caption = splitAt === "roles" && text.startsWith(NO_PROMPT + placeholder);
   const pieces = caption
-    ? captionPieces(text, placeholder)
+    ? [placeholder, captionOf(text, placeholder)]
     : splitKeeping(text, splitAt === "roles" ? [placeholder, AI, HUMAN] : [placeholder]);
+  splitAtPictures(caption ? placeholder : text, imageTokens, placeholder); // counts
   let picture = 0;
   for (const [i, piece] of pieces.entries()) {
     if (piece === placeholder) {
       const count = imageTokens[picture++] ?? 0;
-      if (ids.length + count > maxLength + 1) break;
+      if (!caption && ids.length + count > maxLength + 1) break;
       pushRepeated(ids, imageTokenId, count);
       pushRepeated(labels, IGNORED, count);
       continue;
@@ -125,10 +126,9 @@ export function honeybeePromptIds(tokenizer: Tokenizer, text: string, options: H
   return { ids: ids.slice(0, finished), labels: labels.slice(0, finished) };
 }
 
-function captionPieces(text: string, placeholder: string): string[] {
-  return splitKeeping(text.slice(NO_PROMPT.length), [placeholder])
-    .map((piece) => piece.trim())
-    .filter((piece) => piece !== "");
+/** What stands behind the mark, whatever it is: an `<image>` there is text, a second mark is dropped. */
+function captionOf(text: string, placeholder: string): string {
+  return text.replaceAll(`${NO_PROMPT}${placeholder} `, "");
 }
 
 function splitKeeping(text: string, separators: readonly string[]): string[] {

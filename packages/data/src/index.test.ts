@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import * as exported from "./index.ts";
+
+test("exports", () => {
+  expect(Object.keys(exported).sort()).toMatchInlineSnapshot(`
+    [
+      "DataError",
+      "HELD_OUT_PAIRS",
+      "IGNORE",
+      "IMAGE",
+      "batches",
+      "batchesPerEpoch",
+      "boxOverlap",
+      "boxText",
+      "chatEncoder",
+      "drawScene",
+      "honeybeeEncoder",
+      "isBroken",
+      "llavaEncoder",
+      "miniGpt4Encoder",
+      "miniGpt4Instructions",
+      "mixture",
+      "openCaptions",
+      "openConversations",
+      "parseBox",
+      "sceneViewer",
+      "scenes",
+      "textOnlyBaseline",
+    ]
+  `);
+});
