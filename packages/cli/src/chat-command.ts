@@ -1,9 +1,9 @@
 import type { Message } from "@waggle/mllm";
 import { Command } from "commander";
-import { addModelFlags, type ModelFlags, withModel } from "./open-model.ts";
+import { addModelFlags, addPromptFlags, type ModelFlags, type PromptFlags, withModel } from "./open-model.ts";
 import { addSamplingFlags, collect, generationOptions, type SamplingFlags } from "./sampling-flags.ts";
 
-interface Flags extends SamplingFlags, ModelFlags {
+interface Flags extends SamplingFlags, ModelFlags, PromptFlags {
   readonly image?: readonly string[];
 }
 
@@ -12,7 +12,7 @@ export function chatCommand(): Command {
     .description("talk in the terminal; Ctrl-C stops the answer, at the prompt it leaves")
     .argument("<model>", "folder, Hugging Face id, or `mini`")
     .option("--image <file>", "a picture for the first message: file or http(s) URL; may be given several times", collect);
-  return addSamplingFlags(addModelFlags(command)).action(async (name: string, flags: Flags) => {
+  return addSamplingFlags(addPromptFlags(addModelFlags(command))).action(async (name: string, flags: Flags) => {
     const options = generationOptions(flags, command);
     await withModel(name, flags, async (model) => {
       const [{ Conversation }, { image }] = await Promise.all([import("./conversation.ts"), import("@waggle/mllm")]);

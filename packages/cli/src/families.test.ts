@@ -96,6 +96,12 @@ describe.each(["honeybee-tiny-c-abs", "honeybee-tiny-d-abs"])("a Honeybee folder
     expect(JSON.parse(await generate(family, one_image.pictures, [...args, ...beams])).tokenIds).toEqual(beam3.tokens[0]);
   });
 
+  test("--semantics and --honeybee-2023: the numbers and ids of December 2023", async () => {
+    const { one_image_old_tokenization: old } = runsOf(family);
+    const flags = ["--prompt", old.prompts[0], "--raw", "--max-new-tokens", "24", "--json", "--honeybee-2023", "--semantics", "4.30"];
+    expect(JSON.parse(await generate(family, old.pictures, flags)).tokenIds).toEqual(old.tokens[0]);
+  });
+
   test("inspect", async () => {
     const { stdout } = await promisify(execFile)(process.execPath, [waggle, "inspect", join(golden, family), "--json"], {
       timeout: 60_000,

@@ -1,10 +1,10 @@
 import type { GenerationOptions } from "@waggle/generation";
 import type { ChatStream, MultimodalModel } from "@waggle/mllm";
 import { Command } from "commander";
-import { addModelFlags, type ModelFlags, withModel } from "./open-model.ts";
+import { addModelFlags, addPromptFlags, type ModelFlags, type PromptFlags, withModel } from "./open-model.ts";
 import { addSamplingFlags, collect, generationOptions, number, type SamplingFlags } from "./sampling-flags.ts";
 
-interface Flags extends SamplingFlags, ModelFlags {
+interface Flags extends SamplingFlags, ModelFlags, PromptFlags {
   readonly image?: readonly string[];
   readonly prompt: string;
   readonly raw?: true;
@@ -18,7 +18,7 @@ export function generateCommand(): Command {
     .option("--image <file>", "a picture: file, http(s) URL, or - for stdin; may be given several times", collect)
     .requiredOption("--prompt <text>", "the user's message; with --raw the whole prompt text")
     .option("--raw", "do not put the prompt through the model's template; <image> stands for each picture");
-  return addSamplingFlags(addModelFlags(command))
+  return addSamplingFlags(addPromptFlags(addModelFlags(command)))
     .option("--num-return-sequences <n>", "print the n best answers of the beams, each behind its score", number)
     .option("--json", "print one JSON object: text, tokenIds, finishReason, usage, timings, and with beams sequences")
     .action(async (name: string, flags: Flags) => {

@@ -17,17 +17,27 @@ export function addModelFlags(command: Command): Command {
   return command.option("--base <model>", "what an adapter (PEFT) or mm_projector.bin was trained over: folder or Hugging Face id");
 }
 
+/** Which of a family's prompts a model is asked in. */
+export interface PromptFlags {
+  readonly honeybee2023?: true;
+}
+
+export function addPromptFlags(command: Command): Command {
+  return command.option("--honeybee-2023", "Honeybee only: ids of prompts as its code of December 2023 made them");
+}
+
 /** The flags as options of load() and inspect(). */
 export function modelOptions({ base }: ModelFlags): { base?: string } {
   return base === undefined ? {} : { base: modelId(base) };
 }
 
 /** Loads a model with a progress bar, hands it to `use`, and disposes of it whatever happens. */
-export async function withModel<T>(name: string, flags: ModelFlags, use: (model: MultimodalModel) => Promise<T>): Promise<T> {
+export async function withModel<T>(name: string, flags: ModelFlags & PromptFlags, use: (model: MultimodalModel) => Promise<T>): Promise<T> {
   // Only now: what runs models takes a second to load, which `waggle --help` and a misspelt flag need not wait for.
-  const { load } = await import("@waggle/mllm");
+  const { honeybeePrompt2023, load } = await import("@waggle/mllm");
   const { onProgress, stop } = progressDisplay();
-  const model = await load(modelId(name), { onProgress, ...modelOptions(flags) }).finally(stop);
+  const prompt = flags.honeybee2023 && { prompt: honeybeePrompt2023 };
+  const model = await load(modelId(name), { onProgress, ...modelOptions(flags), ...prompt }).finally(stop);
   try {
     return await use(model);
   } finally {

@@ -1,4 +1,4 @@
-import { type GenerationOptions, resolveOptions } from "@waggle/generation";
+import { type GenerationOptions, resolveOptions, type Semantics } from "@waggle/generation";
 import { type Command, InvalidArgumentError } from "commander";
 
 /** What commander makes of the flags that {@link addSamplingFlags} adds. */
@@ -16,6 +16,7 @@ export interface SamplingFlags {
   readonly numBeams?: number;
   readonly lengthPenalty?: number;
   readonly earlyStopping?: boolean | "never";
+  readonly semantics?: Semantics;
   /** Only where several answers are printed. */
   readonly numReturnSequences?: number;
   readonly stop?: readonly string[];
@@ -39,6 +40,7 @@ export function addSamplingFlags(command: Command): Command {
     .option("--num-beams <n>", "look for the answer in n sequences at once; it is shown when it is complete", number)
     .option("--length-penalty <p>", "of beams: above 0 favours long answers, below 0 short ones (default 1)", number)
     .option("--early-stopping [when]", "of beams: end with the first n complete answers; `never`: when none can be better", earlyStopping)
+    .option("--semantics <release>", "count and score as that release of transformers: newest (default), 4.38, 4.36 or 4.30")
     .option("--stop <text>", "end before this text; may be given several times", collect);
 }
 
@@ -64,6 +66,7 @@ export function generationOptions(flags: SamplingFlags, command: Command): Gener
     num_beams: flags.numBeams,
     length_penalty: flags.lengthPenalty,
     early_stopping: flags.earlyStopping,
+    semantics: flags.semantics,
     num_return_sequences: flags.numReturnSequences,
     stop_strings: flags.stop,
   };

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { openCheckpoint, openSafetensors } from "@waggle/checkpoint";
 import { type LanguageModel, llama, tinyLlama, vicuna7b, vicuna13b } from "@waggle/language";
 import { ConfigError } from "@waggle/nn";
-import { linear, mlp, type Projector } from "@waggle/projectors";
+import { cAbstractor, linear, mlp, type Projector } from "@waggle/projectors";
 import { Runtime } from "@waggle/runtime";
 import { llavaHf, vicunaV1 } from "@waggle/text";
 import { clip, type VisionEncoder, vitB16, vitL14, vitL14_336 } from "@waggle/vision";
@@ -113,6 +113,24 @@ describe("golden/llava-tiny-hf, composed by hand", () => {
       placeholder: "<picture>",
     };
     await expect(compose(parts).load(llava)).rejects.toThrow("the tokenizer has no token <picture>");
+  });
+
+  test("begins with a new projector between trained parts where it is told to, and only there", async () => {
+    const config = json("config.json");
+    const parts = { vision: clip(config.vision_config), language: llama(config.text_config), prompt: llavaHf };
+    const composition = () => compose({ ...parts, projector: cAbstractor({ tokens: 9, hidden_size: 16, depth: 1 }) });
+    await expect(composition().load(llava)).rejects.toThrow("multi_modal_projector");
+    await expect(composition().load(llava, { initialize: ["vision" as "projector"] })).rejects.toThrow("expected projector, got vision");
+    const ids = async (seed: number) => {
+      using model = await composition().load(llava, { initialize: ["projector"], seed });
+      const images = [image(join(llava, "scene.png"))];
+      const { tokenIds, usage } = await model.generate("<image>\nWhat is it?", { images, max_new_tokens: 6 });
+      expect(usage.imageTokens).toBe(9);
+      return tokenIds;
+    };
+    const first = await ids(1);
+    expect(await ids(1)).toEqual(first);
+    expect(await ids(2)).not.toEqual(first);
   });
 
   test("its two graphs give the reference's visual tokens and logits, element by element", async () => {

@@ -8,9 +8,8 @@ import type { VisionEncoder } from "@waggle/vision";
 import { bindWeights } from "./bind.ts";
 import { publishedKey } from "./checkpoint-keys.ts";
 import { type FamilyPrompt, familyOf } from "./family.ts";
-import type { LoadOptions } from "./load-options.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
-import { type Assembly, assembleComposition, start } from "./start.ts";
+import { type Assembly, assembleComposition, type ComposedLoadOptions, start } from "./start.ts";
 import { checkTiles, type TileMerge } from "./tile-merge.ts";
 
 /** What a width must be beside `Known`: the same, where both are known to the compiler. */
@@ -152,12 +151,12 @@ export class Composition {
   }
 
   /** Binds weights, and takes what is not given here, from a folder or a hub id; for training, which starts no model. */
-  assemble(id: string, options: LoadOptions = {}): Promise<Assembly> {
+  assemble(id: string, options: ComposedLoadOptions = {}): Promise<Assembly> {
     return assembleComposition(this, id, options);
   }
 
   /** The same, and starts the model. */
-  async load(id: string, options: LoadOptions = {}): Promise<MultimodalModel> {
+  async load(id: string, options: ComposedLoadOptions = {}): Promise<MultimodalModel> {
     return start(await this.assemble(id, options), options);
   }
 }

@@ -70,7 +70,6 @@ async function assembleFolder(model: ModelFolder, options: LoadOptions, began: n
       return boundAssembly(composition, base, options, began);
     }
     case "blip-2":
-      if (folder !== base) throw new ConfigError(folder, [{ field: "", message: "adapters over BLIP-2 are not supported." }]);
       return blip2Assembly(config, folder, options, began);
     case "text": {
       const language = buildLanguage(config.text);
@@ -125,9 +124,10 @@ async function llavaComposition(config: LlavaConfig, folder: string): Promise<{ 
   return { composition: compose({ ...parts, prompt, tokenizer, processor, placeholder }), processor };
 }
 
-/** Over which bases adapters cannot be merged. */
-export async function refuseAdapters({ folder, base }: ModelFolder): Promise<void> {
-  if (folder === base || !(await isMiniGpt4(base))) return;
-  const message = `adapters over a MiniGPT-4 (${base}) are not supported: its weights lie in four files with four spellings.`;
-  throw new ConfigError(folder, [{ field: "base", message }]);
+/** Over these bases nobody knows which of an adapter's keys are whose. */
+export async function refuseAdapters({ folder, base, config }: ModelFolder): Promise<void> {
+  if (folder === base) return;
+  const type = (await isMiniGpt4(base)) ? "minigpt4" : (await readConfig(config)).model_type;
+  const name = type === "minigpt4" ? "a MiniGPT-4" : type === "blip-2" ? "BLIP-2" : null;
+  if (name !== null) throw new ConfigError(folder, [{ field: "", message: `adapters over ${name} (${base}) are not supported.` }]);
 }

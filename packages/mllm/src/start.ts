@@ -4,7 +4,7 @@ import { type Detokenizer, Engine, type GenerationOptions } from "@waggle/genera
 import type { GraphDefinition } from "@waggle/graph";
 import type { ImageProcessor, Size } from "@waggle/image";
 import { decoderGraph, type LanguageModel } from "@waggle/language";
-import { ConfigError, checkOptions } from "@waggle/nn";
+import { ConfigError, checkOptions, initialize, type StateDict } from "@waggle/nn";
 import { placeWeights, type Resident, Runtime, type OnProgress as RuntimeProgress, type Session, type WeightPlacer } from "@waggle/runtime";
 import { loadPromptTemplate, loadTokenizer, type PromptTemplate, type Tokenizer } from "@waggle/text";
 import { Tensor } from "onnxruntime-common";
@@ -67,12 +67,33 @@ export function ofAnother({ revision, ...options }: LoadOptions): LoadOptions {
   return options;
 }
 
+/** How a composition is loaded; `initialize` and `seed` are for training. */
+export interface ComposedLoadOptions extends LoadOptions {
+  /** Parts that begin with fresh weights, whatever the checkpoint holds of such a part. Default: none, all must be there. */
+  readonly initialize?: readonly "projector"[];
+  /** Of the fresh weights: the same seed gives the same. Default 0. */
+  readonly seed?: number;
+}
+
 /** Binds a composition's weights, and takes what it does not bring itself, from a folder or hub id. */
-export async function assembleComposition(composition: Composition, id: string, options: LoadOptions): Promise<Assembly> {
+export async function assembleComposition(composition: Composition, id: string, options: ComposedLoadOptions): Promise<Assembly> {
   const began = performance.now();
-  const folder = await folderOf(id, options);
-  composition.bind(await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
-  return boundAssembly(composition, folder, options, began);
+  const { initialize: parts = [], seed = 0, ...loading } = options;
+  const unknown = parts.filter((part) => part !== "projector");
+  if (unknown.length > 0)
+    throw new ConfigError("load", [{ field: "initialize", message: `expected projector, got ${unknown.join(", ")}.` }]);
+  const folder = await folderOf(id, loading);
+  const checkpoint = await openCheckpoint(folder, loading.signal ? { signal: loading.signal } : {});
+  composition.bind(parts.length > 0 ? withFreshProjector(checkpoint, composition, seed) : checkpoint);
+  return boundAssembly(composition, folder, loading, began);
+}
+
+/** The checkpoint with another projector. */
+function withFreshProjector({ source, tensors }: StateDict, { modules }: Composition, seed: number): StateDict {
+  initialize(modules.multi_modal_projector, { seed });
+  const kept = [...tensors].filter(([key]) => !/^(model\.)?(multi_modal_projector|abstractor)\./.test(key));
+  const fresh = Array.from(modules.multi_modal_projector.namedParameters("multi_modal_projector"));
+  return { source, tensors: new Map([...kept, ...fresh.flatMap(([path, { source }]) => (source ? [[path, source] as const] : []))]) };
 }
 
 /** A composition that has its weights; what else it does not bring itself comes from the folder. */

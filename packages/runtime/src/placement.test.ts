@@ -107,7 +107,10 @@ test("with `convert`, float32 ones that are computed come from there too, where 
   truncateSync(file, byteLength);
   const asked: string[] = [];
   const placer = placeWeights({
-    convert: async (requests) => new Map(requests.map(({ name }) => [(asked.push(name), name), { path: file, offset: 0, byteLength }])),
+    convert: async (requests) => {
+      asked.push(...requests.map(({ name }) => name));
+      return new Map(requests.map(({ name }) => [name, { path: file, offset: 0, byteLength }]));
+    },
   });
   const weights = ["a", "b"].map((name) => ({ name, source, dtype: "float32" as const, shape }));
   const { place } = await placer(weights, {});
