@@ -1,15 +1,16 @@
 export { type ActivationName, activation, activationNames } from "./activation.ts";
+export { addLora, type LoraOptions } from "./add-lora.ts";
 export { computedSource } from "./computed-source.ts";
 export { ConfigError, type ConfigProblem, checkOptions, parseConfig, type Schema } from "./config-error.ts";
 export { type Layer, ModuleDict, ModuleList, Sequential } from "./containers.ts";
 export { Conv2d, type Conv2dOptions, type Pair } from "./conv2d.ts";
 export { Embedding, type EmbeddingOptions } from "./embedding.ts";
-export { constantInit, type Init, normal, ones, truncatedNormal, uniform, xavierUniform, zeros } from "./init.ts";
+export { constantInit, type Init, kaimingUniform, normal, ones, truncatedNormal, uniform, xavierUniform, zeros } from "./init.ts";
 export { initialize } from "./initialize.ts";
 export { Linear, type LinearOptions } from "./linear.ts";
 export { type LoadOptions, loadStateDict, type StateDict } from "./load-state-dict.ts";
 export { type Adapter, AdapterError, type LowRankUpdate, openAdapter } from "./lora-adapter.ts";
-export { addLora, LoraLinear, type LoraOptions } from "./lora-linear.ts";
+export { LoraLinear, type LoraShape, setDropoutSeed } from "./lora-linear.ts";
 export { type MatrixProduct, mergeAdapter } from "./merge-adapter.ts";
 export { type Child, type KeyTrouble, Module } from "./module.ts";
 export { LayerNorm, type LayerNormOptions, RMSNorm, type RMSNormOptions } from "./norms.ts";

@@ -45,6 +45,18 @@ export function xavierUniform(gain = 1): Init {
   };
 }
 
+/** Uniform in ± √(6 / ((1 + a²) · fan in)), He et al. 2015 with a leaky slope a; a = √5 gives ± 1 / √(fan in). Needs two axes or more. */
+export function kaimingUniform(a = 0): Init {
+  return {
+    description: `kaimingUniform(${a})`,
+    fill: (values, shape, random) => {
+      if (shape.length < 2) throw new RangeError(`kaimingUniform: expected a shape of two axes or more, got [${shape}].`);
+      const bound = Math.sqrt(6 / ((1 + a * a) * product(shape.slice(1))));
+      uniform(-bound, bound).fill(values, shape, random);
+    },
+  };
+}
+
 function each(description: string, draw: (random: Random) => number): Init {
   return {
     description,

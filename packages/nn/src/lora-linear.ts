@@ -1,94 +1,112 @@
 /**
- * A linear layer with a low-rank one beside it, which learns while the layer itself stays as it is.
+ * A linear layer with a low-rank update beside it: y = W·x + b + s · B·A·drop(x), s = α / r, or α / √r (rank-stabilised).
  *
- *     y = x·Wᵀ + b + scaling · (x·Aᵀ)·Bᵀ          scaling = lora_alpha / r, or lora_alpha / √r
+ *     x        […, in]
+ *     A        […, r]      s · A · drop(x): scaled where the tensors are small
+ *     forward  […, out]
  *
- * state_dict  weight [out, in] · bias [out] · lora_A.weight [r, in] · lora_B.weight [out, r]
- * paper       arXiv 2106.09685, 2312.03732 (rank-stabilised)       reference  peft `lora.Linear`
+ * state_dict  what the layer had (weight, bias) · lora_A.weight [r, in] · lora_B.weight [out, r]
+ * paper       arXiv 2106.09685, 2312.03732 (rank-stabilised)      reference  peft `lora.Linear`
  */
-import { constant, ops, type Value } from "@waggle/graph";
+import { ops, type Value } from "@waggle/graph";
 import { ConfigError, type ConfigProblem, checkOptions } from "./config-error.ts";
-import { type Init, zeros } from "./init.ts";
-import { initializeParameter } from "./initialize.ts";
+import { dropout } from "./dropout.ts";
+import { kaimingUniform, zeros } from "./init.ts";
 import { Linear } from "./linear.ts";
-import { Module } from "./module.ts";
-import { Parameter } from "./parameter.ts";
-import { replaceModules } from "./replace-modules.ts";
+import type { Module } from "./module.ts";
 
-export interface LoraOptions {
-  /** As PEFT's: names that paths of linear layers end in, or one regular expression for whole paths. */
-  readonly target_modules: string | readonly string[];
+/** The numbers of one pair, by PEFT's names. */
+export interface LoraShape {
+  /** Rank. */
   readonly r: number;
   readonly lora_alpha: number;
-  /** Default 0. */
+  /** How much of x the pair does not see in training, 0 ≤ p < 1; see {@link setDropoutSeed}. Default 0. */
   readonly lora_dropout?: number;
-  /** Scales by √r instead of r. Default false. */
+  /** Scale by α / √r instead of α / r. Default false. */
   readonly use_rslora?: boolean;
 }
 
-/** One of the two matrices, named as PEFT names it. */
-class LoraMatrix extends Module {
-  readonly weight: Parameter;
+export const loraShapeNames: readonly (keyof LoraShape)[] = ["r", "lora_alpha", "lora_dropout", "use_rslora"];
 
-  constructor(shape: readonly [number, number], init: Init) {
-    super();
-    this.weight = new Parameter(shape, { init });
-  }
-}
-
+/** Stands in the place of `base`, whose parameters it shares; B is zero at first, so nothing changes until it learns. */
 export class LoraLinear extends Linear {
-  readonly lora_A: LoraMatrix;
-  readonly lora_B: LoraMatrix;
-  readonly scaling: number;
+  readonly r: number;
+  readonly lora_alpha: number;
+  readonly lora_dropout: number;
+  readonly use_rslora: boolean;
+  readonly lora_A: Linear;
+  readonly lora_B: Linear;
+  readonly #base: Linear;
+  #drop: ((x: Value) => Value) | null = null;
 
-  constructor(base: Linear, { r, lora_alpha, use_rslora = false }: LoraOptions) {
-    super(base.in_features, base.out_features, { weight: base.weight, bias: base.bias ?? false });
-    this.lora_A = new LoraMatrix([r, base.in_features], kaimingUniform);
-    this.lora_B = new LoraMatrix([base.out_features, r], zeros);
-    this.scaling = lora_alpha / (use_rslora ? Math.sqrt(r) : r);
+  constructor(base: Linear, options: LoraShape) {
+    checkOptions("LoraLinear", options, loraShapeNames);
+    refuse("LoraLinear", shapeProblems(options));
+    const { in_features, out_features, weight, bias } = base;
+    super(in_features, out_features, { weight, bias: bias ?? false });
+    const { r, lora_alpha, lora_dropout = 0, use_rslora = false } = options;
+    this.r = r;
+    this.lora_alpha = lora_alpha;
+    this.lora_dropout = lora_dropout;
+    this.use_rslora = use_rslora;
+    this.lora_A = new Linear(in_features, r, { bias: false, init: kaimingUniform(Math.sqrt(5)) });
+    this.lora_B = new Linear(r, out_features, { bias: false, init: zeros });
+    this.#base = base;
+  }
+
+  /** What it stands in the place of. */
+  base(): Linear {
+    return this.#base;
+  }
+
+  /** Is its pair one of these numbers? */
+  has({ r, lora_alpha, lora_dropout = 0, use_rslora = false }: LoraShape): boolean {
+    return r === this.r && lora_alpha === this.lora_alpha && lora_dropout === this.lora_dropout && use_rslora === this.use_rslora;
+  }
+
+  get scaling(): number {
+    return this.lora_alpha / (this.use_rslora ? Math.sqrt(this.r) : this.r);
+  }
+
+  /** From now on x is dropped by this seed's mask of this layer's own stream; null: not at all. */
+  dropBy(seed: Value | null, stream: string): void {
+    const p = this.lora_dropout;
+    this.#drop = seed === null || p === 0 ? null : (x) => dropout(x, { p, seed, stream });
   }
 
   override forward(x: Value): Value {
-    const low = ops.linear(ops.linear(x, this.lora_A.weight, null), this.lora_B.weight, null);
-    return ops.add(super.forward(x), ops.mul(low, constant(this.scaling)));
+    const kept = this.#drop === null ? 1 : 1 - this.lora_dropout;
+    const low = this.lora_A.forward(this.#drop?.(x) ?? x);
+    return ops.add(this.#base.forward(x), this.lora_B.forward(ops.mul(low, this.scaling / kept)));
   }
 }
 
-/** torch's `kaiming_uniform_(a=√5)`: uniform in ± 1/√fan_in. */
-const kaimingUniform: Init = {
-  description: "kaimingUniform(√5)",
-  fill(values, [, fanIn = 1], random) {
-    const bound = 1 / Math.sqrt(fanIn);
-    for (let i = 0; i < values.length; i++) values[i] = bound * (2 * random.uniform() - 1);
-  },
-};
+/**
+ * Switches the dropout of every LoRA pair below the root on, for graphs that are written from now on; null (as a module
+ * begins) switches it off. `seed` is an int64 number ≥ 0, usually a graph input: the mask is a function of it, of the
+ * layer's path and of the element's place, so a step done again drops the same.
+ */
+export function setDropoutSeed(root: Module, seed: Value | null): void {
+  const seen = new Set<Module>();
+  for (const [path, module] of root.namedModules()) {
+    if (!(module instanceof LoraLinear) || seen.has(module)) continue;
+    seen.add(module);
+    module.dropBy(seed, path);
+  }
+}
 
-/** Puts a fresh pair of matrices beside every linear layer that `target_modules` names. @throws ConfigError where it names none */
-export function addLora(root: Module, options: LoraOptions & { readonly seed: number }): void {
-  checkOptions("addLora", options, ["target_modules", "r", "lora_alpha", "lora_dropout", "use_rslora", "seed"]);
-  const { target_modules: targets, r, lora_alpha, seed } = options;
-  const problems: ConfigProblem[] = [];
-  if (!(Number.isInteger(r) && r >= 1)) problems.push({ field: "r", message: `expected a whole number ≥ 1, got ${r}.` });
-  if (!Number.isFinite(lora_alpha)) problems.push({ field: "lora_alpha", message: `expected a number, got ${lora_alpha}.` });
-  const rules =
-    typeof targets === "string"
-      ? [new RegExp(`^(${targets})$`)]
-      : targets.map((name) => new RegExp(`(^|\\.)${name.replaceAll(".", "\\.")}$`));
-  const linears = [...root.namedModules()].flatMap(([path, module]) => (module instanceof Linear ? [path] : []));
-  rules.forEach((rule, i) => {
-    if (linears.some((path) => rule.test(path))) return;
-    const named = typeof targets === "string" ? targets : targets[i];
-    problems.push({
-      field: "target_modules",
-      message: `${named} names no linear layer. There are ${[...new Set(linears.map((path) => path.split(".").at(-1)))].join(", ")}.`,
-    });
-  });
-  if (problems.length > 0) throw new ConfigError("addLora", problems);
-  replaceModules(root, (path, module) => {
-    if (!(module instanceof Linear) || module instanceof LoraLinear || !rules.some((rule) => rule.test(path))) return module;
-    const layer = new LoraLinear(module, options);
-    initializeParameter(layer.lora_A.weight, `${path}.lora_A.weight`, seed);
-    initializeParameter(layer.lora_B.weight, `${path}.lora_B.weight`, seed);
-    return layer;
-  });
+export function shapeProblems({ r, lora_alpha, lora_dropout, use_rslora }: LoraShape): readonly ConfigProblem[] {
+  const checks: readonly (readonly [boolean, string, string, unknown])[] = [
+    [Number.isSafeInteger(r) && r >= 1, "r", "an integer ≥ 1", r],
+    [Number.isFinite(lora_alpha) && lora_alpha > 0, "lora_alpha", "a number > 0", lora_alpha],
+    [lora_dropout === undefined || (lora_dropout >= 0 && lora_dropout < 1), "lora_dropout", "0 ≤ p < 1", lora_dropout],
+    [use_rslora === undefined || typeof use_rslora === "boolean", "use_rslora", "true or false", use_rslora],
+  ];
+  return checks.flatMap(([right, field, expected, got]) =>
+    right ? [] : [{ field, message: `expected ${expected}, got ${String(got)}.` }],
+  );
+}
+
+export function refuse(where: string, problems: readonly ConfigProblem[]): void {
+  if (problems.length > 0) throw new ConfigError(where, problems);
 }

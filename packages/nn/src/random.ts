@@ -49,7 +49,7 @@ function splitmix32(seed: number): () => number {
 }
 
 /** FNV-1a over the UTF-16 units. */
-function hash(text: string): number {
+export function hash(text: string): number {
   let value = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
   return value >>> 0;
