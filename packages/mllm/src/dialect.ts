@@ -1,3 +1,4 @@
+import type { SampleEncoder } from "@waggle/data";
 import { type GenerationOptions, type PromptSegment, type ResolvedOptions, StopStrings } from "@waggle/generation";
 
 /** Where a family of models differs from the chat models of transformers: in its prompts' ids, and in what of an answer is text. */
@@ -12,6 +13,8 @@ export interface Dialect {
   readonly conversation?: GenerationOptions;
   /** What of the prompt there is room for. Default: all of it, or an error. */
   fit?(prompt: readonly PromptSegment[], options: ResolvedOptions, rendered: boolean): readonly PromptSegment[];
+  /** How the family's conversations are written for training. Default: as its prompts are, each answer a target. */
+  readonly encoder?: SampleEncoder;
   /** What of the generated text is the answer. Default: all of it. */
   answer?(rendered: boolean): AnswerText;
 }

@@ -9,8 +9,10 @@
  *
  * reference  kakaobrain/honeybee `HoneybeeForConditionalGeneration`, `HoneybeeProcessor`
  */
+
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
+import { honeybeeEncoder } from "@waggle/data";
 import type { WeightSource } from "@waggle/graph";
 import { exactProcessor } from "@waggle/image";
 import { ConfigError, type StateDict } from "@waggle/nn";
@@ -38,6 +40,7 @@ function family(splitAt: "roles" | "pictures"): FamilyPrompt {
     dialect: (tokenizer) => ({
       promptIds: (text, imageTokens) => honeybeePromptIds(tokenizer, text, { imageTokens, splitAt }).ids,
       visiblePrompt: [], // the authors hand over embeddings
+      encoder: honeybeeEncoder({ tokenizer }),
       conversation: { top_k: 5, max_new_tokens: 512 }, // their notebook's
     }),
     processor: ({ height }) => exactProcessor({ size: height }),

@@ -7,10 +7,22 @@
  * reference  haotian-liu/LLaVA `load_pretrained_model`, `process_images`, `tokenizer_image_token`
  */
 import { openCheckpoint } from "@waggle/checkpoint";
+import { llavaEncoder } from "@waggle/data";
 import { type ImageProcessor, imageProcessor } from "@waggle/image";
 import { ConfigError, type StateDict } from "@waggle/nn";
 import { identity, mlp } from "@waggle/projectors";
-import { IMAGE_PLACEHOLDER, loadTokenizer, splitPromptIds, type Tokenizer } from "@waggle/text";
+import {
+  IMAGE_PLACEHOLDER,
+  llavaLlama2,
+  llavaMpt,
+  llavaV0,
+  llavaV1,
+  loadTokenizer,
+  type PromptTemplate,
+  splitPromptIds,
+  type Tokenizer,
+  vicunaV1,
+} from "@waggle/text";
 import { clip } from "@waggle/vision";
 import { generationDefaults } from "./assets.ts";
 import { bindWeights } from "./bind.ts";
@@ -58,12 +70,13 @@ export async function authorsAssembly(
   { folder, options, began }: { readonly folder: string; readonly options: LoadOptions; readonly began: number },
 ): Promise<Assembly> {
   const tokenizer = await loadTokenizer(folder, { files: "sentencepiece" }); // the authors: use_fast=False
+  const template = options.prompt ?? conversations[conv_mode];
   return assemblyOf(composition, {
     tokenizer,
     processor,
-    template: options.prompt ?? conversations[conv_mode],
+    template,
     tokenId: PICTURE,
-    dialect: originalDialect(marks, tokenizer),
+    dialect: originalDialect(marks, tokenizer, template),
     defaults: await generationDefaults(folder, tokenizer),
     began,
   });
@@ -138,7 +151,10 @@ export function conversationModeOf({ layout, conv_mode }: OriginalLlavaConfig, i
   return conv_mode ?? (layout === "tinyllava" ? "vicuna_v1" : conversationModeFor(id));
 }
 
-function originalDialect(marks: boolean, tokenizer: Tokenizer): Dialect {
+/** Those that the authors trained with; the others were added for inference. */
+const trained: ReadonlySet<PromptTemplate> = new Set([vicunaV1, llavaV1, llavaV0, llavaLlama2, llavaMpt]);
+
+function originalDialect(marks: boolean, tokenizer: Tokenizer, template: PromptTemplate): Dialect {
   const missing = marks ? ["<im_start>", "<im_end>"].filter((token) => tokenizer.tokenId(token) === undefined) : [];
   if (missing.length > 0) {
     const message = `is true, but the tokenizer has no ${missing.join(" and no ")} (added_tokens.json).`;
@@ -149,6 +165,7 @@ function originalDialect(marks: boolean, tokenizer: Tokenizer): Dialect {
     promptIds: (text, imageTokens, rendered) =>
       splitPromptIds(tokenizer, marks && rendered ? marked(text) : text, { imageTokens, imageTokenId: PICTURE }),
     visiblePrompt: [], // the authors hand over embeddings
+    ...(trained.has(template) && { encoder: llavaEncoder({ tokenizer, template, mm_use_im_start_end: marks }) }),
     answer: () => strippedAnswer(),
   };
 }

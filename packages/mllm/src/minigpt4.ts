@@ -5,6 +5,7 @@
  * reference  Vision-CAIR/MiniGPT-4 `MiniGPT4.from_config`, `Chat.answer`
  */
 import { join } from "node:path";
+import { miniGpt4Encoder } from "@waggle/data";
 import { type GenerationOptions, OptionsError, type PromptSegment } from "@waggle/generation";
 import { exactProcessor } from "@waggle/image";
 import { groupedLinear, qFormer } from "@waggle/projectors";
@@ -41,6 +42,10 @@ export async function miniGpt4Assembly(parts: MiniGpt4Parts, options: LoadOption
   });
 }
 
+/** The published second stage. */
+const vicunaStage2 = { prompt_template: "###Human: {} ###Assistant: ", end_sym: "###" };
+const llamaStage2 = { prompt_template: "[INST] {} [/INST] ", end_sym: "</s>" };
+
 /** Answers end at token sequences, not at a text: `####` does not end one. */
 const vicunaChat = { ...miniGpt4, stop: [] };
 
@@ -75,6 +80,7 @@ function miniGpt4Dialect(tokenizer: Tokenizer, firstId: number | undefined, hash
       }),
     visiblePrompt: [],
     firstId,
+    encoder: miniGpt4Encoder({ tokenizer, max_txt_len: 160, ...(hashesEnd ? vicunaStage2 : llamaStage2) }),
     conversation: { ...chatDefaults, ...(hashesEnd && { stop_words_ids: hashes(tokenizer) }) },
     fit: (prompt, { max_new_tokens, max_length }, rendered) =>
       rendered && max_new_tokens !== null ? lastOf(prompt, max_length ?? chatLength, max_new_tokens) : prompt,

@@ -7,7 +7,9 @@ import { type Assembly, type Message, PromptEncoder } from "@waggle/mllm";
 import { ConfigError } from "@waggle/nn";
 import { countPlaceholders } from "@waggle/text";
 
+/** The family's own way, or the prompt's. */
 export function defaultEncoder({ tokenizer, template, sight }: Assembly): SampleEncoder {
+  if (sight?.dialect?.encoder) return sight.dialect.encoder;
   if (template === null) {
     const message = "the model has no prompt template, so nobody knows where answers stand. Load it with `prompt`, or name an encoder.";
     throw new ConfigError("conversations", [{ field: "encoder", message }]);
