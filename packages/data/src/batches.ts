@@ -182,12 +182,13 @@ async function prepareStep<P>(dataset: Dataset, step: Step, options: BatchOption
   }
 }
 
-/** Errors that no data file can be blamed for: every sample would repeat them. */
+/** Codes of errors that no data file can be blamed for. */
 const MISTAKES: readonly string[] = [
   ...["option", "bad-option", "bad-config", "unsupported-processor", "worker"],
   ...["invalid_option", "tokenizer", "unknown_template"],
 ];
 
+/** Whether a sample is to blame for an error; if not, every other sample would meet it too. */
 export function isBroken(error: unknown): error is Error {
   const aboutData = [DataError, ImageError, PromptError, TokenizerError].some((kind) => error instanceof kind);
   return aboutData && !MISTAKES.includes((error as { readonly code: string }).code);

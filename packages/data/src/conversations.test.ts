@@ -118,7 +118,7 @@ describe("files that are not rows", () => {
   test("no file, a folder, a misspelt option", async () => {
     await expect(openConversations(join(folder, "nothing.json"))).rejects.toMatchObject({ code: "not-found" });
     await expect(openConversations(folder)).rejects.toMatchObject({ code: "unreadable" });
-    const misspelt = { image: "pictures" };
+    const misspelt = { images: "pictures", image: "pictures" };
     await expect(openConversations(join(folder, "few.json"), misspelt)).rejects.toThrow(
       "image: is not an option. There are: images, signal.",
     );
