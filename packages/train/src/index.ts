@@ -1,5 +1,10 @@
 export { type ConversationOptions, conversations } from "./conversation-task.ts";
+export { HtmlReport, type HtmlReportOptions } from "./log/html-report.ts";
+export { JsonLines, stepLine } from "./log/json-lines.ts";
+export { ProgressLine, type ProgressLineOptions, type TextStream } from "./log/progress-line.ts";
+export { TensorBoard, type TensorBoardOptions } from "./log/tensorboard.ts";
 export type { TrainEvent } from "./log/train-event.ts";
+export { logs, type TrainLog } from "./log/train-log.ts";
 export { contrastive, crossEntropy, type MicroBatch, type Objective } from "./objective.ts";
 export { type AdamWOptions, adamW, type Optimizer, type ParameterGroup, type SgdOptions, sgd } from "./optimizer.ts";
 export { type Recipe, readRecipe, trainRecipe } from "./recipe.ts";
