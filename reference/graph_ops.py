@@ -40,6 +40,15 @@ CASES = {
     "attentionGroupedMasked": (lambda q, k, v, m: F.scaled_dot_product_attention(q, k.repeat_interleave(2, 1), v.repeat_interleave(2, 1), attn_mask=m), [n(2, 4, 3, 4), n(2, 2, 5, 4), n(2, 2, 5, 4), n(2, 1, 1, 5)]),
     "rotaryEmbeddingBatch": (lambda x, c, s: x * torch.cat([c, c], -1)[:, None] + torch.cat([-x[..., 2:], x[..., :2]], -1) * torch.cat([s, s], -1)[:, None], [n(2, 3, 2, 4), n(2, 2, 2), n(2, 2, 2)]),
     "gatherRows": (lambda x: x[torch.tensor([[2, 0], [2, 1]])], [n(3, 2, 2)]),
+    "convStrided": (lambda x, w, b: F.conv2d(x, w, b, stride=(2, 3), padding=(2, 1), dilation=(1, 2), groups=2), [n(2, 4, 9, 11), n(6, 2, 3, 2), n(6)]),
+    "convWide": (lambda x, w: F.conv2d(F.pad(x, (3, 0, 1, 4)), w, dilation=(2, 1)), [n(1, 2, 5, 6), n(3, 2, 2, 3)]), "convPoint": (lambda x, w, b: F.conv2d(x, w, b), [n(2, 3, 4, 5), n(4, 3, 1, 1), n(4)]),
+    "convPatches": (lambda x, w, b: F.conv2d(x, w, b, stride=3), [n(2, 3, 7, 9), n(4, 3, 3, 3), n(4)]), "convPointStrided": (lambda x, w: F.conv2d(x, w, stride=2), [n(2, 3, 6, 5), n(4, 3, 1, 1)]),
+    "convDepthwiseStrided": (lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1, dilation=2, groups=3), [n(2, 3, 8, 7), n(3, 1, 3, 3), n(3)]), "convDepthwiseTwice": (lambda x, w: F.conv2d(x, w, padding=2, groups=3), [n(2, 3, 4, 5), n(6, 1, 5, 3)]),
+    "averagePoolOverlapping": (lambda x: F.avg_pool2d(x, (3, 2), (1, 2), (1, 0)), [n(2, 2, 5, 7)]), "maxPoolOverlapping": (lambda x: F.max_pool2d(x, (3, 2), (2, 1), (1, 0)), [n(2, 3, 7, 5)]), "maxPoolTies": (lambda x: F.max_pool2d(x.relu(), 3, 2), [n(1, 2, 7, 7) - 0.5]),
+    "gridSampleOutside": (lambda x, g: F.grid_sample(x, g, align_corners=False), [n(2, 3, 5, 3), n(2, 4, 3, 2) * 1.5]),
+    "gridSampleOnPixels": (lambda x, g: F.grid_sample(x, g, align_corners=False), [n(1, 2, 4, 8), torch.tensor([[-1.125, -1.25], [-0.875, -0.75], [0.125, 0.25], [0.875, 0.75], [1.125, 1.25]])[None, None]]),
+    "resizeLinearDown": (lambda x: F.interpolate(x, (2, 3), mode="bilinear"), [n(2, 2, 7, 5)]), "resizeLinearAligned": (lambda x: F.interpolate(x, (5, 2), mode="bilinear", align_corners=True), [n(1, 2, 3, 7)]),
+    "resizeCubicAligned": (lambda x: F.interpolate(x, (3, 9), mode="bicubic", align_corners=True), [n(1, 2, 5, 4)]), "resizeCubicOdd": (lambda x: F.interpolate(x, (7, 3), mode="bicubic"), [n(2, 1, 3, 5)]), "resizeNearestOdd": (lambda x: F.interpolate(x, (5, 7), mode="nearest"), [n(1, 2, 3, 4)]),
 }
 pack = lambda t: dict(shape=list(t.shape), data=[float(f"{v:.9g}") for v in t.detach().flatten().tolist()])
 out = {}

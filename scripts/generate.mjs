@@ -20,7 +20,7 @@ replaceSection(
     ...packages.map(({ folder, name, description }) => `| [\`${name}\`](packages/${folder}) | ${description} |`),
   ].join("\n"),
 );
-const gradient = { yes: "✓", none: "– not differentiable", pending: "– not yet" };
+const gradient = { yes: "✓", none: "– not differentiable" };
 const lowering = { direct: "as it is", composite: "its definition", fused: "fused" };
 replaceSection(
   "COMPATIBILITY.md",

@@ -14,9 +14,7 @@ export type Gradient<A> =
   /** A composite: its definition in other operators is differentiated. */
   | "definition"
   /** Constant almost everywhere, or not a number at all: nothing flows. */
-  | "nonDifferentiable"
-  /** Not written yet: asking for it throws and names the operator. */
-  | "pending";
+  | "nonDifferentiable";
 
 export type Gradients<Attributes> = { readonly [Op in keyof Attributes]: Gradient<Attributes[Op]> };
 

@@ -2,7 +2,8 @@
 import type { Gradients } from "./gradient-rule.ts";
 import { elementwiseGradients } from "./gradients/elementwise.ts";
 import { indexingGradients, movementGradients } from "./gradients/movement.ts";
-import { neuralGradients, pictureGradients, productGradients, reductionGradients } from "./gradients/neural.ts";
+import { neuralGradients, productGradients, reductionGradients } from "./gradients/neural.ts";
+import { pictureGradients } from "./gradients/pictures.ts";
 import type { OpAttributes } from "./op-table.ts";
 
 export const gradients: Gradients<OpAttributes> = {

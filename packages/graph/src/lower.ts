@@ -61,7 +61,7 @@ export function lower(graph: GraphDefinition, target: Target): LoweredGraph {
 }
 
 /** Their results but the first are for gradients, and optional. */
-const keepStatistics: ReadonlySet<string> = new Set(["LayerNormalization", "SimplifiedLayerNormalization"]);
+const onlyWhatIsRead: ReadonlySet<string> = new Set(["LayerNormalization", "SimplifiedLayerNormalization", "MaxPool"]);
 
 /** Fusing and folding leave nodes behind that nobody reads. */
 function reachable(nodes: readonly OnnxNode[], wanted: readonly { readonly inner: string }[]): readonly OnnxNode[] {
@@ -73,7 +73,7 @@ function reachable(nodes: readonly OnnxNode[], wanted: readonly { readonly inner
   });
   return kept.reverse().map((node) => {
     const read = node.outputs.findLastIndex((output) => needed.has(output));
-    return keepStatistics.has(node.op) ? { ...node, outputs: node.outputs.slice(0, read + 1) } : node;
+    return onlyWhatIsRead.has(node.op) ? { ...node, outputs: node.outputs.slice(0, read + 1) } : node;
   });
 }
 

@@ -37,7 +37,7 @@ export const opTable: Rules<OpAttributes> = {
 /** One line per operator, for the compatibility table in the documents. */
 export function describeOps(): readonly {
   readonly op: string;
-  readonly gradient: "yes" | "none" | "pending";
+  readonly gradient: "yes" | "none";
   readonly lowering: "direct" | "composite" | "fused";
 }[] {
   return Object.entries(opTable as unknown as Readonly<Record<string, OpRule<never>>>).map(([op, { lower }]) => ({
@@ -47,6 +47,6 @@ export function describeOps(): readonly {
   }));
 }
 
-function gradientKind(gradient: Gradient<never>): "yes" | "none" | "pending" {
-  return gradient === "pending" ? "pending" : gradient === "nonDifferentiable" ? "none" : "yes";
+function gradientKind(gradient: Gradient<never>): "yes" | "none" {
+  return gradient === "nonDifferentiable" ? "none" : "yes";
 }

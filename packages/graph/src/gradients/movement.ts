@@ -79,7 +79,7 @@ export const indexingGradients: Gradients<IndexingAttributes> = {
 };
 
 /** Puts `step - 1` zeros behind every element of an axis and cuts it to `length`. */
-function dilate(x: Value, axis: number, step: number, length: Dim): Value {
+export function dilate(x: Value, axis: number, step: number, length: Dim): Value {
   const wide = unsqueeze(x, axis + 1);
   const gaps = zeros({ dtype: x.dtype, shape: withAxis(wide.shape, axis + 1, step - 1) });
   const joined = reshape(concat([wide, gaps], axis + 1), withAxis(x.shape, axis, dimMul(x.shape[axis] ?? 0, step)));

@@ -1,4 +1,4 @@
-/** Gradients of products, reductions, networks' composites and operators on pictures. */
+/** Gradients of products, reductions and networks' composites. */
 import { dimProduct, type Shape } from "../dim.ts";
 import { type Gradients, keptShape, spread, sumTo, zeros } from "../gradient-rule.ts";
 import { operand } from "../op-rule.ts";
@@ -6,7 +6,6 @@ import * as e from "../ops/elementwise.ts";
 import { scatterElements, sizeScalar, slice } from "../ops/indexing.ts";
 import { reshape, unsqueeze } from "../ops/movement.ts";
 import type { NeuralAttributes } from "../ops/neural.ts";
-import type { PictureAttributes } from "../ops/pictures.ts";
 import { attentionWeights, matmul, type ProductAttributes, rotaryEmbedding, stackHeads } from "../ops/products.ts";
 import { cumsum, type ReductionAttributes, reduceSum, softmax } from "../ops/reductions.ts";
 import type { Value } from "../value.ts";
@@ -145,12 +144,3 @@ function meanOfProduct(x: Value, weight: Value): Value {
   const column = reshape(weight, [width ?? 0, 1]);
   return reshape(matmul(rows(x), column, { alpha: 1 / Number(width) }), [...x.shape.slice(0, -1), 1]);
 }
-
-export const pictureGradients: Gradients<PictureAttributes> = {
-  Conv: "pending",
-  AveragePool: "pending",
-  MaxPool: "pending",
-  GridSample: "pending",
-  Resize: "pending",
-  AdaptiveAveragePool2d: "definition",
-};

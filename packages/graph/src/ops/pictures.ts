@@ -1,7 +1,7 @@
 /** Operators on pictures [B, C, H, W]: convolution, pooling, resizing, sampling. */
 import { type Dim, dimEquals, formatShape, type Shape } from "../dim.ts";
 import { float, int, ints, type OnnxAttributes, string } from "../onnx-attributes.ts";
-import { apply, operand, type Rules, requireFloat } from "../op-rule.ts";
+import { apply, applyAll, operand, type Rules, requireFloat } from "../op-rule.ts";
 import { ShapeError } from "../shape-error.ts";
 import { constant, type Value } from "../value.ts";
 import { matmul } from "./products.ts";
@@ -90,7 +90,14 @@ export const pictureRules: Rules<PictureAttributes> = {
     lower: { onnx: "AveragePool", attributes: (window) => ({ ...windowAttributes(window), count_include_pad: int(1) }) },
   },
   MaxPool: {
-    shape: ([x], window) => [{ dtype: operand("MaxPool", x).dtype, shape: pooled("MaxPool", x, window) }],
+    // The maxima, and where they were found in the whole of x.
+    shape: ([x], window) => {
+      const shape = pooled("MaxPool", x, window);
+      return [
+        { dtype: operand("MaxPool", x).dtype, shape },
+        { dtype: "int64", shape },
+      ];
+    },
     lower: { onnx: "MaxPool", attributes: windowAttributes },
   },
   GridSample: {
@@ -167,7 +174,7 @@ export function averagePool(x: Value, options: WindowOptions): Value {
 }
 
 export function maxPool(x: Value, options: WindowOptions): Value {
-  return apply(pictureRules, "MaxPool", [x], windowOf(options));
+  return operand("MaxPool", applyAll(pictureRules, "MaxPool", [x], windowOf(options))[0]);
 }
 
 /** Bilinear sampling as torch's grid_sample: grid [B, h, w, (x, y)] in -1 … 1, align_corners false, zeros outside. */
