@@ -93,7 +93,8 @@ export async function* batches<P>(dataset: Dataset, options: BatchOptions<P>): A
     onBroken,
     signal,
   } = options;
-  const plan = stepsFrom(start, { length: dataset.length, batchSize, epochs, orderOf: epochOrders(dataset, order, seed, batchSize) });
+  const orderOf = await epochOrders(dataset, { order, seed, batchSize, signal });
+  const plan = stepsFrom(start, { length: dataset.length, batchSize, epochs, orderOf });
   const prepared = prepareAhead(plan, {
     prepare: (step, signal) => prepareStep(dataset, step, options, signal),
     ahead: prefetch * batchSize,

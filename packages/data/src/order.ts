@@ -2,6 +2,7 @@
  * The order in which the samples of an epoch are read.
  * reference  haotian-liu/LLaVA `llava_trainer.py` (`get_length_grouped_indices`, `get_modality_length_grouped_indices`)
  */
+import { setImmediate } from "node:timers/promises";
 import { DataError } from "./data-error.ts";
 import type { Dataset, SampleLength } from "./dataset.ts";
 import { RandomStream } from "./scenes/random-stream.ts";
@@ -86,19 +87,33 @@ function chunked<T>(items: readonly T[], size: number): T[][] {
 
 export type Order = "shuffled" | "length-grouped" | "sequential";
 
-/** Orders of all epochs of a data set. Lengths are measured once, when they are first needed. */
-export function epochOrders(dataset: Dataset, order: Order, seed: number, batchSize: number): (epoch: number) => readonly number[] {
-  let measured: readonly SampleLength[] | null = null;
-  return (epoch) => {
-    const permute = seededPermute(seed, epoch);
-    if (order === "shuffled") return permute(dataset.length);
-    const all = Array.from({ length: dataset.length }, (_, i) => i);
-    if (order === "sequential") return all;
-    const { lengthOf } = dataset;
-    if (lengthOf === undefined) {
-      throw new DataError("option", `batches: order "length-grouped" needs lengthOf, which ${dataset.name} does not have. Use "shuffled".`);
-    }
-    measured ??= all.map((i) => lengthOf.call(dataset, i));
-    return modalityGroups(measured, { batchSize, worldSize: 1, permute });
-  };
+/** The order of an epoch. For "length-grouped" every sample is measured first, the event loop free in between. */
+export async function epochOrders(
+  dataset: Dataset,
+  { order, seed, batchSize, signal }: OrderOptions,
+): Promise<(epoch: number) => readonly number[]> {
+  if (order === "shuffled") return (epoch) => seededPermute(seed, epoch)(dataset.length);
+  if (order === "sequential") return () => Array.from({ length: dataset.length }, (_, i) => i);
+  const lengths = await measured(dataset, signal);
+  return (epoch) => modalityGroups(lengths, { batchSize, worldSize: 1, permute: seededPermute(seed, epoch) });
+}
+
+export interface OrderOptions {
+  readonly order: Order;
+  readonly seed: number;
+  readonly batchSize: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+async function measured(dataset: Dataset, signal: AbortSignal | undefined): Promise<readonly SampleLength[]> {
+  if (dataset.lengthOf === undefined) {
+    throw new DataError("option", `batches: order "length-grouped" needs lengthOf, which ${dataset.name} does not have. Use "shuffled".`);
+  }
+  const lengths: SampleLength[] = [];
+  for (let i = 0; i < dataset.length; i++) {
+    if (i % 1000 === 999) await setImmediate();
+    signal?.throwIfAborted();
+    lengths.push(dataset.lengthOf(i));
+  }
+  return lengths;
 }
