@@ -61,7 +61,7 @@ class ConversationTask implements OpenTask {
     const preparePicture = (picture: ImageInput, aborted?: AbortSignal) => this.#prepare(picture, aborted);
     const options = { ...request, encoder: this.#encoder, preparePicture, ...(signal && { signal }) };
     for await (const { samples, pictures, next, skipped } of batches(this.#data, options))
-      yield { micro: microBatch(samples, pictures, this.#reader?.shape ?? null), next, skipped };
+      if (samples.length > 0) yield { micro: microBatch(samples, pictures, this.#reader?.shape ?? null), next, skipped };
   }
 
   async preview(parameters: ReadonlyMap<string, Resident>, count: number): Promise<readonly PreviewText[]> {

@@ -24,24 +24,23 @@ beforeAll(async () => {
 });
 afterAll(() => rm(scratch, { recursive: true, force: true }));
 
+const FACTS = [
+  ["sky", "blue"],
+  ["grass", "green"],
+  ["snow", "white"],
+  ["coal", "black"],
+];
+
 const facts: Dataset = {
   name: "facts",
   length: 4,
   sample: (index) => {
-    const [question, answer] = [
-      ["sky", "blue"],
-      ["grass", "green"],
-      ["snow", "white"],
-      ["coal", "black"],
-    ][index] ?? ["", ""];
-    return {
-      id: `${index}`,
-      images: [],
-      conversations: [
-        { from: "human", value: `What colour is ${question}?` },
-        { from: "gpt", value: answer },
-      ],
-    };
+    const [question = "", answer = ""] = FACTS[index] ?? [];
+    const conversations = [
+      { from: "human", value: `What colour is ${question}?` },
+      { from: "gpt", value: answer },
+    ] as const;
+    return { id: `${index}`, images: [], conversations };
   },
 };
 
