@@ -5,6 +5,7 @@ import { input, symbol, type Value } from "@waggle/graph";
 import { loadStateDict } from "@waggle/nn";
 import { describe, expect, test } from "vitest";
 import { argMax, expectBatchInvariant, expectCachedMatchesFull, HandDecoder, wholeGraph } from "../../../testing/decoder.ts";
+import { expectGradients } from "../../../testing/gradients.ts";
 import { runGraph } from "../../../testing/run-graph.ts";
 import { expectClose, float32, floats, int64, integers, need, readTensors } from "../../../testing/tensors.ts";
 import { causalCache, decoderGraph, type KeyValueCache, type Llama, llama } from "./index.ts";
@@ -72,6 +73,15 @@ describe.each(["onnxruntime", "portable"] as const)("llama-tiny, %s", (target) =
     const graph = { inputs: { inputs_embeds }, outputs: { logits: language.forward(inputs_embeds, causalCache()) } };
     const { logits } = await runGraph(graph, { inputs_embeds: need(io, "input.inputs_embeds") }, target);
     expectClose(logits, io["output.logits"], tolerance);
+  });
+
+  test("the gradients of the embeddings and of every parameter above them", async () => {
+    const language = model();
+    const inputs_embeds = input("inputs_embeds", "float32", [symbol("B"), symbol("S"), 64]);
+    const parameters = [...language.namedParameters()].filter(([name]) => name !== "model.embed_tokens.weight");
+    const by = [["input.inputs_embeds", inputs_embeds] as const, ...parameters];
+    const feeds = { inputs_embeds: need(io, "input.inputs_embeds") };
+    await expectGradients({ io, inputs: { inputs_embeds }, feeds, output: language.forward(inputs_embeds, causalCache()), by }, target);
   });
 
   test("left padding through the mask", async () => {

@@ -3,6 +3,7 @@ import { openSafetensors } from "@waggle/checkpoint";
 import { input, symbol, type Value } from "@waggle/graph";
 import { loadStateDict } from "@waggle/nn";
 import { describe, expect, test } from "vitest";
+import { expectGradients } from "../../../testing/gradients.ts";
 import { runGraph } from "../../../testing/run-graph.ts";
 import { expectClose, readTensors } from "../../../testing/tensors.ts";
 import { cAbstractor, dAbstractor, honeybeeMlp, type Projector, type ProjectorFactory, QFormer, resampler } from "./index.ts";
@@ -95,8 +96,15 @@ describe.each(["onnxruntime", "portable"] as const)("%s", (target) => {
     expectClose(result.y, io["output.features"], tolerance);
   });
 
-  test("minigpt4-qformer equals the original", async () => {
-    const io = await readTensors(`${golden}minigpt4-qformer/io.safetensors`);
+  test.each(cases)("honeybee-projector-%s: the gradients of its input and of every parameter", async (kind) => {
+    const { projector, io } = await built(kind);
+    const x = features(io);
+    const by = [["input.features", x] as const, ...projector.namedParameters("abstractor")];
+    const feeds = { features: io["input.features"] ?? expect.unreachable() };
+    await expectGradients({ io, inputs: { features: x }, feeds, output: projector.forward(x), by }, target);
+  });
+
+  async function qFormerOfCase(): Promise<QFormer> {
     const { dims } = JSON.parse(await readFile(`${golden}minigpt4-qformer/expected.json`, "utf8")) as { dims: Record<string, number> };
     const {
       hidden_size = 0,
@@ -121,12 +129,30 @@ describe.each(["onnxruntime", "portable"] as const)("%s", (target) => {
     });
     projector.query_tokens.source =
       (await openSafetensors(`${golden}minigpt4-qformer/model.safetensors`)).tensors.get("query_tokens") ?? null;
-    const x = input("x", "float32", [symbol("B"), 17, encoder_width]);
+    return projector;
+  }
+
+  test("minigpt4-qformer equals the original", async () => {
+    const io = await readTensors(`${golden}minigpt4-qformer/io.safetensors`);
+    const x = input("x", "float32", [symbol("B"), 17, 40]);
     const result = await runGraph(
-      { inputs: { x }, outputs: { y: projector.encode(x).hidden } },
+      { inputs: { x }, outputs: { y: (await qFormerOfCase()).encode(x).hidden } },
       { x: io["input.image_embeds"] ?? expect.unreachable() },
       target,
     );
     expectClose(result.y, io["output.last_hidden_state"], { abs: 2e-5, rel: 1e-4 });
+  });
+
+  test("minigpt4-qformer: the gradients of the picture, the queries and every parameter", async () => {
+    const io = await readTensors(`${golden}minigpt4-qformer/io.safetensors`);
+    const x = input("x", "float32", [symbol("B"), 17, 40]);
+    const projector = await qFormerOfCase();
+    const by = [
+      ["input.image_embeds", x],
+      ["query_tokens", projector.query_tokens],
+      ...projector.Qformer.namedParameters("Qformer"),
+    ] as const;
+    const feeds = { x: io["input.image_embeds"] ?? expect.unreachable() };
+    await expectGradients({ io, inputs: { x }, feeds, output: projector.encode(x).hidden, by }, target);
   });
 });

@@ -2,6 +2,7 @@ import { type Checkpoint, openSafetensors } from "@waggle/checkpoint";
 import { type GraphDefinition, input, symbol, type Value, type WeightSource } from "@waggle/graph";
 import { initialize, loadStateDict } from "@waggle/nn";
 import { describe, expect, expectTypeOf, test } from "vitest";
+import { expectGradients } from "../../../testing/gradients.ts";
 import { compileGraph, runGraph } from "../../../testing/run-graph.ts";
 import { expectClose, float32, floats, need, readMetadata, readTensors } from "../../../testing/tensors.ts";
 import { blip2VisionKey, type EvaOptions, type EvaVisionEncoder, eva, splitQkvBias } from "./index.ts";
@@ -44,6 +45,15 @@ describe.each(["onnxruntime", "portable"] as const)("minigpt4-eva-vit, %s", (tar
     const results = await runGraph(graphOf(await load({})), { pixel_values: need(io, "input.pixels") }, target);
     for (const name of ["block_0", "block_1", "block_2", "hidden"]) expectClose(results[name], io[`output.${name}`], tolerance);
     expectClose(results.features, io["output.ln_vision"], tolerance);
+  });
+
+  test("the gradients of the picture and of every parameter", async () => {
+    const io = await readTensors(`${golden}io.safetensors`);
+    const encoder = await load({});
+    const pixel_values = input("pixel_values", "float32", [symbol("B"), 3, 56, 56]);
+    const by = [["input.pixels", pixel_values] as const, ...encoder.namedParameters()];
+    const feeds = { pixel_values: need(io, "input.pixels") };
+    await expectGradients({ io, inputs: { pixel_values }, feeds, output: encoder.forward(pixel_values), by }, target);
   });
 
   test("without the class token", async () => {
