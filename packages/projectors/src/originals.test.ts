@@ -104,7 +104,7 @@ describe.each(["onnxruntime", "portable"] as const)("%s", (target) => {
     await expectGradients({ io, inputs: { features: x }, feeds, output: projector.forward(x), by }, target);
   });
 
-  async function qFormerOfCase(): Promise<QFormer> {
+  async function qFormerOfCase(): Promise<QFormer<number, number>> {
     const { dims } = JSON.parse(await readFile(`${golden}minigpt4-qformer/expected.json`, "utf8")) as { dims: Record<string, number> };
     const {
       hidden_size = 0,
