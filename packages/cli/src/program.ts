@@ -8,6 +8,7 @@ import { explainCommand } from "./explain-command.ts";
 import { exportCommand } from "./export-command.ts";
 import { generateCommand } from "./generate-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
+import { trainCommand } from "./train-command.ts";
 
 const { version }: { version: string } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
 
@@ -24,6 +25,7 @@ export function program(): Command {
     explainCommand(),
     convertCommand(),
     exportCommand(),
+    trainCommand(),
     inspectCommand(),
     dataCommand(),
     cacheCommand(),

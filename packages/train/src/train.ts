@@ -2,17 +2,24 @@
  * Trains a model in stages, in one folder:
  *
  *     out/checkpoints/step-N.safetensors   see run-checkpoint.ts
+ *     out/metrics.jsonl                    one line per optimiser step
+ *     out/tensorboard/                     the same, with answers and pictures, for TensorBoard
+ *     out/report.html                      the same as a page that needs nothing else
  *     out/features/                        patch features of a frozen encoder
  *     out/run.lock                         while a process works here
  */
 import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { isLocked, withLock } from "@waggle/checkpoint";
 import type { Assembly } from "@waggle/mllm";
 import { ConfigError, checkOptions } from "@waggle/nn";
 import { Runtime } from "@waggle/runtime";
+import { HtmlReport } from "./log/html-report.ts";
+import { JsonLines } from "./log/json-lines.ts";
+import { TensorBoard } from "./log/tensorboard.ts";
 import type { TrainEvent } from "./log/train-event.ts";
+import { logs } from "./log/train-log.ts";
 import { RunCheckpoints, type RunPosition } from "./run-checkpoint.ts";
 import { addStageLora, type Run, restoreValues, runStage } from "./run-stage.ts";
 import { type Stage, stepsOf } from "./stage.ts";
@@ -101,6 +108,11 @@ async function trainInFolder(options: TrainOptions): Promise<TrainResult> {
     });
   }
   const runtime = new Runtime({ ...(threads !== undefined && { threads }) });
+  const log = logs(
+    new JsonLines(join(out, "metrics.jsonl")),
+    new TensorBoard(join(out, "tensorboard")),
+    new HtmlReport(join(out, "report.html"), { title: basename(resolve(out)), settings: settingsOf(options) }),
+  );
   try {
     const run: Run = {
       ...{ options, runtime, checkpoints, fingerprint, seed },
@@ -108,7 +120,10 @@ async function trainInFolder(options: TrainOptions): Promise<TrainResult> {
       featureCache: options.featureCache ?? join(out, "features"),
       learnt: new Map(),
       totalSteps: stages.reduce((sum, each) => sum + stepsOf(each), 0),
-      emit: async (event) => onEvent?.(event),
+      emit: async (event) => {
+        await log.write(event);
+        await onEvent?.(event);
+      },
     };
     const start: RunPosition = latest?.position ?? beginning(fingerprint);
     await run.emit({
@@ -131,6 +146,7 @@ async function trainInFolder(options: TrainOptions): Promise<TrainResult> {
     return { steps: position.step, loss, checkpoint: checkpoints.pathOf(position.step) };
   } finally {
     runtime.dispose();
+    await log.close();
   }
 }
 
@@ -139,17 +155,25 @@ function beginning(fingerprint: string): RunPosition {
 }
 
 /** Everything that decides what a run computes. */
-function fingerprintOf({ model, stages, seed = 0 }: TrainOptions): string {
-  const parameters = Array.from(trainingModules(model).namedParameters(), ([path, { shape, source }]) => [
+function fingerprintOf(options: TrainOptions): string {
+  const parameters = Array.from(trainingModules(options.model).namedParameters(), ([path, { shape, source }]) => [
     path,
     shape,
     source?.fingerprint,
   ]);
-  const settings = stages.map(({ data, validation, ...rest }) => ({ ...rest, data: [data.name, data.length] }));
-  const plain = (_: string, value: unknown): unknown => (value instanceof RegExp ? String(value) : value);
   return createHash("sha256")
-    .update(JSON.stringify([seed, parameters, settings], plain))
+    .update(JSON.stringify([parameters, settingsOf(options)]))
     .digest("hex");
+}
+
+/** What was asked for, as plain data. */
+function settingsOf({ stages, seed = 0 }: TrainOptions): Readonly<Record<string, unknown>> {
+  const plain = (_: string, value: unknown): unknown => (value instanceof RegExp ? String(value) : value);
+  const named = stages.map(({ name, data, validation, ...rest }) => [
+    name,
+    { ...rest, data: `${data.name} (${data.length})`, validation: validation?.name },
+  ]);
+  return JSON.parse(JSON.stringify({ seed, ...Object.fromEntries(named.map(([name, rest], i) => [`${i + 1} ${name}`, rest])) }, plain));
 }
 
 function checkTrainOptions(options: TrainOptions): void {
