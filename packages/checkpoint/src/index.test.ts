@@ -18,6 +18,7 @@ test("exports", () => {
       "resolveModel",
       "withLock",
       "writeCheckpoint",
+      "writeFolder",
       "writeSafetensors",
     ]
   `);

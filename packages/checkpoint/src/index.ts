@@ -15,4 +15,5 @@ export { type ResolveOptions, resolveModel } from "./resolve-model.ts";
 export type { DenseTensorEntry, TensorEntry, TensorLocation, TensorSource } from "./tensor-entry.ts";
 export { type CachedWeights, type GetWeightsOptions, WeightCache, type WeightCacheOptions } from "./weight-cache.ts";
 export { type WriteCheckpointOptions, writeCheckpoint } from "./write-checkpoint.ts";
+export { writeFolder } from "./write-folder.ts";
 export { type NamedTensor, type WriteOptions, writeSafetensors } from "./write-safetensors.ts";

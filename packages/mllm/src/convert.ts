@@ -9,10 +9,9 @@
  *
  * Adapters are merged. What is written is opened, headers only, before it gets its name.
  */
-import { randomUUID } from "node:crypto";
-import { copyFile, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
-import { CheckpointError, castTensor, type FloatType, makeFolder, type NamedTensor, writeCheckpoint } from "@waggle/checkpoint";
+import { copyFile, readdir, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { castTensor, type FloatType, makeFolder, type NamedTensor, writeCheckpoint, writeFolder } from "@waggle/checkpoint";
 import { checkOptions } from "@waggle/nn";
 import { assemble } from "./load.ts";
 import type { LoadOptions } from "./load-options.ts";
@@ -31,21 +30,13 @@ export async function convert(id: string, folder: string, options: ConvertOption
   checkOptions("convert", options, optionNames);
   const { dtype, ...loading } = options;
   const target = resolve(folder);
-  await refuseFull(target);
-  const model = await publishedModel(await openModelFolder(id, loading), loading);
-  options.signal?.throwIfAborted();
-  const temporary = join(dirname(target), `.${basename(target)}.${process.pid}-${randomUUID().slice(0, 8)}.tmp`);
-  try {
-    await makeFolder(temporary);
+  await writeFolder(target, async (temporary) => {
+    const model = await publishedModel(await openModelFolder(id, loading), loading);
+    options.signal?.throwIfAborted();
     await writeModel(model, temporary, options);
     await assemble(temporary, { offline: true, ...(options.signal && { signal: options.signal }) });
     options.signal?.throwIfAborted();
-    await rmdir(target).catch(() => {}); // an empty one, where there is one
-    await rename(temporary, target);
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true }).catch(() => {}); // what went wrong first is what counts
-    throw asUnwritable(target, error);
-  }
+  });
   return (await readdir(target, { recursive: true, withFileTypes: true }))
     .flatMap((entry) => (entry.isFile() ? [join(entry.parentPath, entry.name)] : []))
     .sort();
@@ -89,21 +80,4 @@ function withType(config: PublishedModel["config"], type: FloatType): string {
   const typed = text.replace(/"(torch_dtype|dtype)"(\s*):(\s*)("\w+"|null)/g, `"$1"$2:$3"${type}"`);
   const fields = JSON.parse(typed);
   return "torch_dtype" in fields || "dtype" in fields ? typed : typed.replace("{", `{\n  "torch_dtype": "${type}",`);
-}
-
-async function refuseFull(folder: string): Promise<void> {
-  const names = await readdir(folder).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === "ENOENT") return [];
-    throw asUnwritable(folder, cause);
-  });
-  if (names.length === 0) return;
-  const message = `is not empty (${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}). Name a folder that does not exist yet.`;
-  throw new CheckpointError({ code: "unwritable", file: folder, message });
-}
-
-/** What the operating system refused, with the place. */
-function asUnwritable(file: string, cause: unknown): unknown {
-  if (!(cause instanceof Error && "syscall" in cause && "code" in cause)) return cause;
-  const message = cause.code === "ENOSPC" ? "cannot be written: the disk is full." : `cannot be written (${String(cause.code)}).`;
-  return new CheckpointError({ code: "unwritable", file, message }, { cause });
 }

@@ -7,6 +7,7 @@ import { ConfigError } from "@waggle/nn";
 import { mlp, type ProjectorFactory } from "@waggle/projectors";
 import { llavaHf, loadPromptTemplate, loadTokenizer } from "@waggle/text";
 import { clip, type VisionEncoder } from "@waggle/vision";
+import { authorsKeys, languageKeys, ownKeys, transformersKeys } from "./adapter-keys.ts";
 import { folderProcessor } from "./assets.ts";
 import { bindWeights } from "./bind.ts";
 import { blip2Assembly } from "./blip2.ts";
@@ -57,11 +58,15 @@ async function assembleFolder(model: ModelFolder, options: LoadOptions, began: n
     case "llava": {
       const { composition, processor } = await llavaComposition(config, base);
       composition.bind(await openWeights(model, options, publishedKey));
-      if (config.original) return authorsAssembly(composition, processor, config.original, { folder: base, options, began });
-      return boundAssembly(composition, base, options, began);
+      const assembly = config.original
+        ? authorsAssembly(composition, processor, config.original, { folder: base, options, began })
+        : boundAssembly(composition, base, options, began);
+      return { ...(await assembly), adapterKeys: transformersKeys };
     }
-    case "llava_llama":
-      return originalLlavaAssembly(config, model, options, began);
+    case "llava_llama": {
+      const adapterKeys = config.layout === "llava" ? authorsKeys(config.projector_depth) : ownKeys;
+      return { ...(await originalLlavaAssembly(config, model, options, began)), adapterKeys };
+    }
     case "minigpt4":
       return miniGpt4Assembly(await openMiniGpt4Folder(folder, config, options), options, began);
     case "honeybee": {
@@ -74,7 +79,7 @@ async function assembleFolder(model: ModelFolder, options: LoadOptions, began: n
     case "text": {
       const language = buildLanguage(config.text);
       bindWeights(language, await openWeights(model, options));
-      return languageAssembly(language, base, options, began);
+      return { ...(await languageAssembly(language, base, options, began)), adapterKeys: languageKeys };
     }
     default:
       return config satisfies never;

@@ -8,6 +8,7 @@ import { ConfigError, checkOptions, initialize, type StateDict } from "@waggle/n
 import { placeWeights, type Resident, Runtime, type OnProgress as RuntimeProgress, type Session, type WeightPlacer } from "@waggle/runtime";
 import { loadPromptTemplate, loadTokenizer, type PromptTemplate, type Tokenizer } from "@waggle/text";
 import { Tensor } from "onnxruntime-common";
+import type { AdapterKeys } from "./adapter-keys.ts";
 import { folderProcessor, generationDefaults } from "./assets.ts";
 import type { Composition } from "./compose.ts";
 import type { Dialect } from "./dialect.ts";
@@ -44,6 +45,8 @@ export interface Assembly {
   readonly detokenizer?: Detokenizer | undefined;
   readonly template: PromptTemplate | null;
   readonly defaults: GenerationOptions;
+  /** What an adapter that is trained over it calls its modules. Default: their paths. */
+  readonly adapterKeys?: AdapterKeys;
   /** When loading began, by performance.now(). */
   readonly began: number;
 }

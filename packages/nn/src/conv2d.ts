@@ -8,7 +8,7 @@
  */
 import { ops, type Value } from "@waggle/graph";
 import { ConfigError, checkOptions } from "./config-error.ts";
-import { zeros } from "./init.ts";
+import { type Init, zeros } from "./init.ts";
 import { Module } from "./module.ts";
 import { Parameter } from "./parameter.ts";
 
@@ -22,7 +22,10 @@ export interface Conv2dOptions {
   readonly padding?: Pair | "same";
   readonly dilation?: Pair;
   readonly groups?: number;
-  readonly bias?: boolean;
+  /** Default true. A parameter is shared with whoever else holds it. */
+  readonly bias?: boolean | Parameter;
+  /** Of the weight. */
+  readonly init?: Init;
 }
 
 export class Conv2d extends Module {
@@ -36,8 +39,8 @@ export class Conv2d extends Module {
 
   constructor(in_channels: number, out_channels: number, options: Conv2dOptions) {
     super();
-    checkOptions("Conv2d", options, ["kernel_size", "stride", "padding", "dilation", "groups", "bias"]);
-    const { padding = 0, groups = 1, bias = true } = options;
+    checkOptions("Conv2d", options, ["kernel_size", "stride", "padding", "dilation", "groups", "bias", "init"]);
+    const { padding = 0, groups = 1, bias = true, init } = options;
     if (in_channels % groups !== 0 || out_channels % groups !== 0) {
       throw new ConfigError("Conv2d", [{ field: "groups", message: `${groups} must divide ${in_channels} and ${out_channels} channels.` }]);
     }
@@ -46,8 +49,9 @@ export class Conv2d extends Module {
     this.dilation = pair(options.dilation ?? 1);
     this.pads = padding === "same" ? this.#samePads(kernel) : [...pair(padding), ...pair(padding)];
     this.groups = groups;
-    this.weight = new Parameter([out_channels, in_channels / groups, ...kernel]);
-    this.bias = bias ? new Parameter([out_channels], { init: zeros }) : null;
+    this.weight = new Parameter([out_channels, in_channels / groups, ...kernel], init && { init });
+    if (typeof bias !== "boolean") this.bias = bias;
+    else this.bias = bias ? new Parameter([out_channels], { init: zeros }) : null;
   }
 
   forward(x: Value): Value {

@@ -20,6 +20,7 @@ export interface LinearOptions {
   readonly bias?: boolean | Parameter;
   /** A parameter to share, for example the embedding's in a tied head; default: one of its own. */
   readonly weight?: Parameter;
+  /** Of the weight. */
   readonly init?: Init;
 }
 

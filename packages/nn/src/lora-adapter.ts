@@ -13,12 +13,15 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { openCheckpoint, readJson, type TensorEntry } from "@waggle/checkpoint";
+import type { WeightSource } from "@waggle/graph";
 import { ConfigError, type ConfigProblem } from "./config-error.ts";
 
 /** Added to a weight: scale · B · A, for an embedding table (scale · B · A)ᵀ. */
 export interface LowRankUpdate {
-  readonly A: TensorEntry;
-  readonly B: TensorEntry;
+  readonly A: WeightSource;
+  readonly B: WeightSource;
+  readonly lora_alpha: number;
+  /** α / r, or α / √r. */
   readonly scale: number;
   readonly transposed: boolean;
 }
@@ -27,6 +30,9 @@ export interface Adapter {
   readonly source: string;
   /** The base that it names: a folder or a hub id. */
   readonly base_model: string | null;
+  /** In the training that made it. */
+  readonly lora_dropout: number;
+  readonly use_rslora: boolean;
   /** By the base's key of the weight. */
   readonly updates: ReadonlyMap<string, LowRankUpdate>;
   /** What takes the place of the base's tensors, by the base's keys. */
@@ -52,7 +58,7 @@ export class AdapterError extends Error {
 /** Opens an adapter's folder; headers only. */
 export async function openAdapter(folder: string, options: { readonly signal?: AbortSignal } = {}): Promise<Adapter> {
   const file = join(folder, "adapter_config.json");
-  const { base_model, scaleOf, fan_in_fan_out } = readAdapterConfig(await readJson(file), file);
+  const { alphaOf, fan_in_fan_out, ...config } = readAdapterConfig(await readJson(file), file);
   const weights = (await exists(join(folder, "adapter_model.safetensors"))) ? "adapter_model.safetensors" : "adapter_model.bin";
   const tensors = new Map((await openCheckpoint(join(folder, weights), options)).tensors);
   const beside = join(folder, "non_lora_trainables.bin");
@@ -76,17 +82,20 @@ export async function openAdapter(folder: string, options: { readonly signal?: A
     if (!A || !B) problems.push(`${module} has lora_${A ? "A" : "B"} only.`);
     else if (A.shape.length !== 2 || B.shape.length !== 2 || A.shape[0] !== B.shape[1] || A.shape[0] === 0)
       problems.push(`${module}: expected A [r, in] and B [out, r], got [${A.shape.join(", ")}] and [${B.shape.join(", ")}].`);
-    else updates.set(`${module}.weight`, { A, B, scale: scaleOf(module, A.shape[0] ?? 1), transposed: table || fan_in_fan_out });
+    else {
+      const [lora_alpha, r] = [alphaOf(module), A.shape[0] ?? 1];
+      const scale = lora_alpha / (config.use_rslora ? Math.sqrt(r) : r);
+      updates.set(`${module}.weight`, { A, B, lora_alpha, scale, transposed: table || fan_in_fan_out });
+    }
   }
   if (updates.size + replacements.size === 0) problems.push("holds no tensors.");
   if (problems.length > 0) throw new AdapterError(join(folder, weights), "is no adapter that can be merged.", problems);
-  return { source: folder, base_model, updates, replacements };
+  return { source: folder, ...config, updates, replacements };
 }
 
-interface AdapterConfig {
-  readonly base_model: string | null;
-  /** α / r, or α / √r; both may be set for single modules. */
-  readonly scaleOf: (module: string, rank: number) => number;
+interface AdapterConfig extends Pick<Adapter, "base_model" | "lora_dropout" | "use_rslora"> {
+  /** May be set for single modules. */
+  readonly alphaOf: (module: string) => number;
   readonly fan_in_fan_out: boolean;
 }
 
@@ -94,7 +103,7 @@ function readAdapterConfig(json: unknown, file: string): AdapterConfig {
   const config: Readonly<Record<string, unknown>> = isRecord(json) ? json : {};
   const problems: ConfigProblem[] = [];
   const refuse = (field: string, message: string): void => void problems.push({ field, message });
-  const { lora_alpha, base_model_name_or_path: base, alpha_pattern, use_rslora, fan_in_fan_out } = config;
+  const { lora_alpha, lora_dropout, base_model_name_or_path: base, alpha_pattern, use_rslora, fan_in_fan_out } = config;
   if (config.peft_type !== undefined && config.peft_type !== "LORA")
     refuse("peft_type", `${JSON.stringify(config.peft_type)} is not supported; LORA is.`);
   if (!isNumber(lora_alpha)) refuse("lora_alpha", `expected a number, got ${JSON.stringify(lora_alpha)}.`);
@@ -113,7 +122,9 @@ function readAdapterConfig(json: unknown, file: string): AdapterConfig {
   };
   return {
     base_model: typeof base === "string" && base !== "" ? base : null,
-    scaleOf: (module, rank) => alphaOf(module) / (use_rslora === true ? Math.sqrt(rank) : rank),
+    lora_dropout: isNumber(lora_dropout) ? lora_dropout : 0,
+    use_rslora: use_rslora === true,
+    alphaOf,
     fan_in_fan_out: fan_in_fan_out === true,
   };
 }

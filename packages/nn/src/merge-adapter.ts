@@ -7,7 +7,8 @@ import { type Adapter, AdapterError, type LowRankUpdate } from "./lora-adapter.t
 
 /**
  * The base's tensors with the adapter in them; nothing is read yet. `spelling` brings the keys of base and adapter to one
- * form, where they may differ. `product` multiplies large matrices, of which JavaScript makes half a billion steps a second. An adapter for another base is one error that lists all that does not fit.
+ * form, where they may differ. `product` multiplies large matrices, of which JavaScript makes half a billion steps a
+ * second. An adapter for another base is one error that lists all that does not fit.
  */
 export function mergeAdapter(
   base: StateDict,
@@ -34,7 +35,7 @@ export function mergeAdapter(
     else {
       const misfit = shapeMisfit(weight, update.transposed ? [columns, rows] : [rows, columns]);
       if (misfit) problems.push(`${key} ${misfit}`);
-      tensors.set(place, merged(weight, update, product));
+      tensors.set(place, mergedSource(weight, update, product));
     }
   }
   if (problems.length === 0) return { source: `${base.source} + ${adapter.source}`, tensors };
@@ -57,10 +58,16 @@ export type MatrixProduct = (left: Float32Array, right: Float32Array, k: number)
 /** Multiply-adds from which on it is worth to ask somebody else. */
 const LARGE = 2 ** 26;
 
-function merged(weight: WeightSource, update: LowRankUpdate, product?: MatrixProduct): WeightSource {
+/** A weight with an update in it, and what it was made of. */
+export interface MergedSource extends WeightSource {
+  readonly base: WeightSource;
+  readonly update: LowRankUpdate;
+}
+
+export function mergedSource(weight: WeightSource, update: LowRankUpdate, product?: MatrixProduct): MergedSource {
   const { A, B, scale, transposed } = update;
   const content = ["lora", weight.fingerprint, A.fingerprint, B.fingerprint, scale, transposed].join(" ");
-  return computedSource("float32", weight.shape, content, async () => {
+  const source = computedSource("float32", weight.shape, content, async () => {
     const [W, a, b] = await Promise.all([readFloat32(weight), readFloat32(A), readFloat32(B)]);
     const rank = A.shape[0] ?? 0;
     const [left, right] = transposed ? [transpose(a, rank), transpose(b, B.shape[0] ?? 0)] : [b, a];
@@ -68,6 +75,7 @@ function merged(weight: WeightSource, update: LowRankUpdate, product?: MatrixPro
     else addScaled(W, await product(left, right, rank), scale);
     return W;
   });
+  return { ...source, base: weight, update };
 }
 
 function addScaled(W: Float32Array, update: Float32Array, scale: number): void {
