@@ -1,12 +1,23 @@
 /** Conversations about pictures as a task: samples through the family's prompt to ids and targets, pictures beside them. */
 import { readFile } from "node:fs/promises";
-import { batches, DataError, type Dataset, type EncodedSample, IGNORE, isBroken, type Sample, type SampleEncoder } from "@waggle/data";
-import type { Value } from "@waggle/graph";
+import {
+  batches,
+  DataError,
+  type DataPosition,
+  type Dataset,
+  type EncodedSample,
+  IGNORE,
+  isBroken,
+  type Sample,
+  type SampleEncoder,
+} from "@waggle/data";
+import { input, type Value } from "@waggle/graph";
 import type { ImageInput } from "@waggle/image";
 import type { Assembly } from "@waggle/mllm";
-import { checkOptions } from "@waggle/nn";
+import { checkOptions, LoraLinear, type Module, setDropoutSeed } from "@waggle/nn";
 import type { Resident } from "@waggle/runtime";
 import type { Tokenizer } from "@waggle/text";
+import { Tensor } from "onnxruntime-common";
 import { conversationGraph, conversationObjective, microBatch } from "./conversation-objective.ts";
 import { type PictureReader, pictureReader } from "./feature-cache.ts";
 import { crossEntropy, type Objective } from "./objective.ts";
@@ -35,6 +46,7 @@ export function conversations(data: Dataset, options: ConversationOptions = {}):
 class ConversationTask implements OpenTask {
   readonly objective: Objective;
   readonly #data: Dataset;
+  readonly #drops: boolean;
   readonly #encoder: SampleEncoder;
   readonly #context: TaskContext;
   readonly #reader: PictureReader | null;
@@ -43,6 +55,7 @@ class ConversationTask implements OpenTask {
   private constructor(objective: Objective, data: Dataset, encoder: SampleEncoder, context: TaskContext, reader: PictureReader | null) {
     this.objective = objective;
     this.#data = data;
+    this.#drops = objective.evaluation !== undefined;
     this.#encoder = checked(encoder, context.model);
     this.#context = context;
     this.#reader = reader;
@@ -52,8 +65,9 @@ class ConversationTask implements OpenTask {
     const { model, runtime, trainable, featureCache, signal } = context;
     const visionLearns = [...trainable.keys()].some((path) => path.startsWith("vision_tower."));
     const reader = await pictureReader(model, { runtime, features: visionLearns ? null : featureCache, ...(signal && { signal }) });
-    const graph = conversationGraph(model.language, model.composition, reader?.shape.input ?? "features");
-    return new ConversationTask(conversationObjective(graph, loss), data, encoder, context, reader);
+    const write = () =>
+      conversationObjective(conversationGraph(model.language, model.composition, reader?.shape.input ?? "features"), loss);
+    return new ConversationTask(withDropout(context.modules, write), data, encoder, context, reader);
   }
 
   async *batches(request: BatchRequest): AsyncIterable<TaskBatch> {
@@ -61,7 +75,11 @@ class ConversationTask implements OpenTask {
     const preparePicture = (picture: ImageInput, aborted?: AbortSignal) => this.#prepare(picture, aborted);
     const options = { ...request, encoder: this.#encoder, preparePicture, ...(signal && { signal }) };
     for await (const { samples, pictures, next, skipped } of batches(this.#data, options))
-      if (samples.length > 0) yield { micro: microBatch(samples, pictures, this.#reader?.shape ?? null), next, skipped };
+      if (samples.length > 0) {
+        const micro = microBatch(samples, pictures, this.#reader?.shape ?? null);
+        const feeds = this.#drops ? { ...micro.feeds, dropout_seed: dropoutSeed(request.seed, next) } : micro.feeds;
+        yield { micro: { ...micro, feeds }, next, skipped };
+      }
   }
 
   async preview(parameters: ReadonlyMap<string, Resident>, count: number): Promise<readonly PreviewText[]> {
@@ -99,6 +117,24 @@ class ConversationTask implements OpenTask {
     const value = await this.#reader.prepare(picture, signal);
     return { value, tokens: value.rows.length };
   }
+}
+
+/** The objective with the dropout of LoRA pairs, where they have one; it is evaluated without. */
+function withDropout(modules: Module, write: () => Objective): Objective {
+  const plain = write();
+  const drops = [...modules.namedModules()].some(([, module]) => module instanceof LoraLinear && module.lora_dropout > 0);
+  if (!drops) return plain;
+  const dropout_seed = input("dropout_seed", "int64", []);
+  setDropoutSeed(modules, dropout_seed);
+  const { inputs, loss } = write();
+  setDropoutSeed(modules, null);
+  return { inputs: { ...inputs, dropout_seed }, loss, evaluation: plain };
+}
+
+/** Another mask for every batch, the same for the same batch of a resumed run. */
+function dropoutSeed(seed: number, { epoch, position }: DataPosition): Tensor {
+  const batch = (BigInt(epoch) << 24n) + BigInt(position);
+  return new Tensor("int64", BigInt64Array.of(((BigInt(seed) & 0x3fffn) << 48n) + (batch & 0xffff_ffff_ffffn)), []);
 }
 
 /** An encoder that refuses what the model cannot learn from. */

@@ -7,6 +7,8 @@ export interface Objective {
   readonly inputs: Readonly<Record<string, Value>>;
   /** One float number: the SUM of the loss over the micro-batch's targets. What it is divided by, a step decides. */
   readonly loss: Value;
+  /** The same where nothing is learnt: without dropout. Its inputs are among those of the micro-batches. Default: this. */
+  readonly evaluation?: Omit<Objective, "evaluation">;
 }
 
 /** What is run through the graph at once. A step may be made of several. */

@@ -105,6 +105,36 @@ describe("a run", () => {
   });
 });
 
+describe("LoRA", () => {
+  const lora = { target_modules: "language_model.*[qv]_proj", r: 2, lora_alpha: 4 };
+
+  test("with dropout: other masks in every step, the same ones after a stop", async () => {
+    const stages = (lora_dropout: number) => [
+      stage({ ...base(), trainable: [], lora: { ...lora, lora_dropout }, steps: 6, validation: data }),
+    ];
+    const [none, some] = [await run(stages(0)), await run(stages(0.5))];
+    expect(losses(some.events)[0]).toBeCloseTo(losses(none.events)[0] ?? 0, 5); // B is zero: nothing to drop yet
+    expect(losses(some.events).at(-1)).not.toBeCloseTo(losses(none.events).at(-1) ?? 0, 4);
+    const out = join(scratch, "dropped");
+    const stop = new AbortController();
+    const onEvent = (event: TrainEvent): void => void (event.type === "step" && event.record.step === 3 && stop.abort(new Error("enough")));
+    await expect(train({ model: await assemble(folder), stages: stages(0.5), out, signal: stop.signal, onEvent })).rejects.toThrow(
+      "enough",
+    );
+    const resumed = await run(stages(0.5), { out, resume: true });
+    expect(await tensorsOf(resumed.checkpoint)).toEqual(await tensorsOf(some.checkpoint));
+  });
+
+  test("the language model itself stays as it is; a later stage may train what an earlier one added", async () => {
+    const first = stage({ ...base(), trainable: ["projector"], lora, steps: 2 });
+    const second = stage({ ...base(), name: "on", trainable: ["lora"], steps: 2 });
+    const { checkpoint } = await run([first, second]);
+    const names = Object.keys(await tensorsOf(checkpoint));
+    expect(names.filter((name) => name.startsWith("parameter.")).every((name) => /\.lora_[AB]\.weight$/.test(name))).toBe(true);
+    expect(names.filter((name) => name.startsWith("earlier.")).every((name) => name.includes("multi_modal_projector"))).toBe(true);
+  });
+});
+
 describe("what is wrong is said before anything is lost", () => {
   test("a folder that holds a run, another model's checkpoint, two runs at once", async () => {
     const { out, checkpoint } = await run([stage({ ...base(), steps: 2 })]);

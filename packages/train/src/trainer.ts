@@ -169,11 +169,13 @@ export class Trainer implements Disposable {
   /** The mean loss over all targets, without learning. */
   async evaluate(microBatches: Iterable<MicroBatch> | AsyncIterable<MicroBatch>): Promise<number> {
     const { runtime, objective, trainable, weights, signal } = this.#options;
-    const graph = { name: "loss", inputs: { ...objective.inputs, ...Object.fromEntries(trainable) }, outputs: { loss: objective.loss } };
+    const { inputs, loss: sum } = objective.evaluation ?? objective;
+    const graph = { name: "loss", inputs: { ...inputs, ...Object.fromEntries(trainable) }, outputs: { loss: sum } };
     this.#lossOnly ??= await runtime.compile(graph, { ...(weights && { weights }), ...(signal && { signal }) });
     let [loss, count] = [0, 0];
     for await (const { feeds, targets } of microBatches) {
-      const result = await this.#lossOnly.run({ ...feeds, ...this.#weights() }, signal ? { signal } : {});
+      const used = Object.fromEntries(Object.entries(feeds).filter(([name]) => name in inputs));
+      const result = await this.#lossOnly.run({ ...used, ...this.#weights() }, signal ? { signal } : {});
       loss += Number((result.loss as Tensor).data[0]);
       count += targets;
     }
