@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { pictures } from "@waggle/mini";
@@ -22,7 +24,7 @@ function referenceAnswer(image: string, question: string): string {
 async function run(name: string, ...options: string[]): Promise<{ stdout: string; stderr: string; code: number }> {
   const command = ["--conditions=@waggle/source", "--import", "tsx", `${folder}${name}.ts`, ...options];
   try {
-    return { ...(await promisify(execFile)(process.execPath, command, { cwd: folder, timeout: 60_000 })), code: 0 };
+    return { ...(await promisify(execFile)(process.execPath, command, { cwd: folder, timeout: 300_000 })), code: 0 };
   } catch (error) {
     const { stdout, stderr, code } = error as { stdout: string; stderr: string; code: number };
     return { stdout, stderr, code };
@@ -74,6 +76,27 @@ describe("demo", () => {
     expect(stderr).toMatch(/'--picture'.*--image/s);
   });
 });
+
+/** Tests that take a minute or more run with WAGGLE_SLOW=1 only. */
+const slow = test.skipIf(process.env.WAGGLE_SLOW !== "1");
+
+slow(
+  "train-adapter: a traffic light means nothing to the embedded model before, and the right thing after",
+  { timeout: 300_000 },
+  async () => {
+    const out = mkdtempSync(join(tmpdir(), "waggle-lights-"));
+    try {
+      const { stdout } = await run("train-adapter", out);
+      const answers = (when: string): string[] => [...stdout.matchAll(new RegExp(`^${when} +(.*)$`, "gm"))].map(([, line = ""]) => line);
+      expect(answers("before")).toHaveLength(3);
+      for (const answer of answers("before")) expect(answer).not.toMatch(/stop|wait|go/);
+      expect(answers("after")).toEqual(["red: stop", "yellow: wait", "green: go"]);
+      expect(readdirSync(out)).toContain("report.html");
+    } finally {
+      rmSync(out, { recursive: true });
+    }
+  },
+);
 
 test.each(readdirSync(folder).filter((name) => /(?<!\.test)\.ts$/.test(name)))("%s is one idea in at most 40 lines", (name) => {
   expect(readFileSync(`${folder}${name}`, "utf8").trimEnd().split("\n").length).toBeLessThanOrEqual(40);
