@@ -65,7 +65,9 @@ function adapterConfig(pairs: Pairs, modules_to_save: readonly string[], spellin
   const { r = 1, lora_alpha = 1, lora_dropout = 0, use_rslora = false } = first ?? {};
   const differing = [...pairs].filter(([, pair]) => pair.lora_dropout !== lora_dropout || pair.use_rslora !== use_rslora);
   refuse("saveAdapter", [
-    ...(pairs.size === 0 ? [{ field: "", message: "there is no LoRA pair to save. addLora() makes them." }] : []),
+    ...(pairs.size + modules_to_save.length === 0
+      ? [{ field: "", message: "there is nothing to save: no LoRA pair, and nothing trained." }]
+      : []),
     ...differing.map(([path]) => ({ field: path, message: "one adapter has one lora_dropout and one use_rslora for all layers." })),
   ]);
   const pattern = (value: (pair: LoraLinear) => number, usual: number) =>
