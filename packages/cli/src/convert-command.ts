@@ -4,7 +4,8 @@ import { progressDisplay } from "./progress-bar.ts";
 
 const dtypes = { f16: "float16", bf16: "bfloat16", f32: "float32" } as const;
 
-interface Flags extends ModelFlags {
+/** How a model's folder is written. */
+interface FolderFlags {
   readonly to: string;
   readonly dtype?: keyof typeof dtypes;
 }
@@ -12,25 +13,40 @@ interface Flags extends ModelFlags {
 export function convertCommand(): Command {
   const command = new Command("convert")
     .description("write a model, whatever its layout, as one clean safetensors folder")
-    .argument("<model>", "folder, Hugging Face id, or `mini`")
+    .argument("<model>", "folder, Hugging Face id, or `mini`");
+  return addModelFlags(addFolderFlags(command)).action((name: string, flags: FolderFlags & ModelFlags) => writeFolder(name, flags));
+}
+
+/** The same for an adapter, its base named first. */
+export function mergeCommand(): Command {
+  const command = new Command("merge")
+    .description("write an adapter multiplied into its base as one clean safetensors folder")
+    .argument("<base>", "what the adapter was trained over: folder, Hugging Face id, or `mini`")
+    .argument("<adapter>", "folder or Hugging Face id of a LoRA adapter (PEFT) or a projector (mm_projector.bin)");
+  return addFolderFlags(command).action((base: string, name: string, flags: FolderFlags) => writeFolder(name, { ...flags, base }));
+}
+
+function addFolderFlags(command: Command): Command {
+  return command
     .requiredOption("--to <dir>", "folder that is empty or does not exist; appears when it is complete")
     .addOption(new Option("--dtype <type>", "of all weights (default: as they are stored)").choices(Object.keys(dtypes)));
-  return addModelFlags(command).action(async (name: string, flags: Flags) => {
-    const { convert } = await import("@waggle/mllm");
-    const { onProgress, stop } = progressDisplay();
-    const controller = new AbortController();
-    const interrupt = (): void => controller.abort();
-    process.once("SIGINT", interrupt);
-    const dtype = flags.dtype && { dtype: dtypes[flags.dtype] };
-    const files = await convert(modelId(name), flags.to, {
-      signal: controller.signal,
-      onProgress,
-      ...dtype,
-      ...modelOptions(flags),
-    }).finally(() => {
-      process.off("SIGINT", interrupt);
-      stop();
-    });
-    process.stdout.write(files.map((file) => `${file}\n`).join(""));
+}
+
+async function writeFolder(name: string, flags: FolderFlags & ModelFlags): Promise<void> {
+  const { convert } = await import("@waggle/mllm");
+  const { onProgress, stop } = progressDisplay();
+  const controller = new AbortController();
+  const interrupt = (): void => controller.abort();
+  process.once("SIGINT", interrupt);
+  const dtype = flags.dtype && { dtype: dtypes[flags.dtype] };
+  const files = await convert(modelId(name), flags.to, {
+    signal: controller.signal,
+    onProgress,
+    ...dtype,
+    ...modelOptions(flags),
+  }).finally(() => {
+    process.off("SIGINT", interrupt);
+    stop();
   });
+  process.stdout.write(files.map((file) => `${file}\n`).join(""));
 }

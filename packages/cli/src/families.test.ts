@@ -65,10 +65,13 @@ describe("LLaVA in its authors' layout", () => {
   });
 });
 
-test("convert: an adapter over its base becomes one folder", async () => {
+test.each([
+  ["convert", [join(golden, "llava-tiny-original/lora"), "--base", join(golden, "llava-tiny-original")]],
+  ["merge", [join(golden, "llava-tiny-original"), join(golden, "llava-tiny-original/lora")]],
+])("%s: an adapter over its base becomes one folder", async (name, which) => {
   const original = join(golden, "llava-tiny-original");
-  const to = join(temporary, "converted");
-  const command = ["convert", join(original, "lora"), "--base", original, "--to", to, "--dtype", "f32"];
+  const to = join(temporary, name);
+  const command = [name, ...which, "--to", to, "--dtype", "f32"];
   const run = promisify(execFile)(process.execPath, [waggle, ...command], { timeout: 60_000 });
   expect((await run).stdout.split("\n")).toContain(join(to, "model.safetensors"));
   const { cases } = JSON.parse(readFileSync(join(original, "expected.json"), "utf8")).lora;

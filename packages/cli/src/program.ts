@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { cacheCommand } from "./cache-command.ts";
 import { chatCommand } from "./chat-command.ts";
-import { convertCommand } from "./convert-command.ts";
+import { convertCommand, mergeCommand } from "./convert-command.ts";
 import { dataCommand } from "./data-command.ts";
 import { explainCommand } from "./explain-command.ts";
 import { exportCommand } from "./export-command.ts";
@@ -24,6 +24,7 @@ export function program(): Command {
     chatCommand(),
     explainCommand(),
     convertCommand(),
+    mergeCommand(),
     exportCommand(),
     trainCommand(),
     inspectCommand(),
