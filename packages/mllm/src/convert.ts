@@ -62,6 +62,12 @@ const tokenizerFiles =
   /^(tokenizer(_config)?\.json|(tokenizer|spiece)\.model|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)|merges\.txt)$/;
 const settingsFiles = /^((generation|preprocessor|processor)_config\.json|chat_template\.(json|jinja)|LICENSE.*|NOTICE.*)$/;
 
+/** Tokenizer, image processor, chat template and generation settings of a folder. */
+export async function copySettings(from: string, to: string): Promise<void> {
+  await copyFiles(from, to, tokenizerFiles, new Map());
+  await copyFiles(from, to, settingsFiles, new Map());
+}
+
 async function copyFiles(from: string, to: string, which: RegExp, except: ReadonlyMap<string, unknown>): Promise<void> {
   for (const name of await readdir(from)) if (which.test(name) && !except.has(name)) await copyFile(join(from, name), join(to, name));
 }

@@ -30,6 +30,7 @@ test("the exported names", () => {
       "image",
       "inspect",
       "load",
+      "saveModel",
       "start",
       "weightPlacer",
     ]

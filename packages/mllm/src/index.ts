@@ -19,4 +19,5 @@ export type { LoadOptions, Progress } from "./load-options.ts";
 export type { Message, MessagePart } from "./message.ts";
 export { type CallOptions, type GenerateOptions, MultimodalModel } from "./multimodal-model.ts";
 export { PromptEncoder, type VisualPrompt } from "./prompt-encoder.ts";
+export { saveModel } from "./save-model.ts";
 export { type Assembly, type ComposedLoadOptions, type Sight, start, weightPlacer } from "./start.ts";

@@ -39,7 +39,7 @@ export async function assemble(id: string, options: LoadOptions = {}): Promise<A
   const began = performance.now();
   const model = await openModelFolder(id, options);
   try {
-    return await assembleFolder(model, options, began);
+    return { ...(await assembleFolder(model, options, began)), origin: { id: model.id, adapted: model.folder !== model.base } };
   } catch (error) {
     // A part names its configuration, not the folder that it came from.
     if (error instanceof ConfigError && !error.where.includes(model.folder)) {

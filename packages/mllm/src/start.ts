@@ -47,8 +47,19 @@ export interface Assembly {
   readonly defaults: GenerationOptions;
   /** What an adapter that is trained over it calls its modules. Default: their paths. */
   readonly adapterKeys?: AdapterKeys;
+  /** The published model that it is: what an adapter names as its base. Absent where the parts were composed by hand. */
+  readonly origin?: Origin;
+  /** The folder that tokenizer and settings came from, where they did. */
+  readonly settings?: string;
   /** When loading began, by performance.now(). */
   readonly began: number;
+}
+
+export interface Origin {
+  /** Folder or hub id. */
+  readonly id: string;
+  /** Whether that is an adapter, over which none can be trained before it is merged. */
+  readonly adapted: boolean;
 }
 
 /** The model's folder; of a hub id only the files that `include` names, by default all that a model needs. */
@@ -117,12 +128,13 @@ export async function boundAssembly(composition: Composition, folder: string, op
     tokenId,
     dialect: family?.dialect(tokenizer),
     defaults: await generationDefaults(folder, tokenizer),
+    settings: folder,
     began,
   });
 }
 
 /** What a preset brings beside the parts and their weights. */
-export interface Preset extends Pick<Assembly, "tokenizer" | "detokenizer" | "template" | "defaults" | "began"> {
+export interface Preset extends Pick<Assembly, "tokenizer" | "detokenizer" | "template" | "defaults" | "settings" | "began"> {
   readonly processor: ImageProcessor;
   /** What stands at a picture's positions among the ids. */
   readonly tokenId: number;
@@ -156,7 +168,7 @@ export async function languageAssembly(language: LanguageModel, folder: string, 
   const tokenizer = await loadTokenizer(folder);
   const template = options.prompt ?? (await loadPromptTemplate(folder));
   const defaults = await generationDefaults(folder, tokenizer);
-  return { composition: null, language, sight: null, tokenizer, template, defaults, began };
+  return { composition: null, language, sight: null, tokenizer, template, defaults, settings: folder, began };
 }
 
 /** Compiles the sessions. */

@@ -1,7 +1,7 @@
 /** One stage of a run: the graph, the data, the steps, and a checkpoint from time to time. */
 import { type NamedTensor, readFloat32, type TensorEntry } from "@waggle/checkpoint";
 import { weightPlacer } from "@waggle/mllm";
-import { addLora, computedSource, type Module, type Parameter } from "@waggle/nn";
+import { addLora, ConfigError, computedSource, type Module, type Parameter } from "@waggle/nn";
 import type { Resident, Runtime } from "@waggle/runtime";
 import type { TrainEvent } from "./log/train-event.ts";
 import type { MicroBatch } from "./objective.ts";
@@ -11,6 +11,7 @@ import { type Stage, stepsOf } from "./stage.ts";
 import type { OpenTask, TaskBatch } from "./task.ts";
 import type { TrainOptions } from "./train.ts";
 import { Trainer } from "./trainer.ts";
+import { TrainingError } from "./training-error.ts";
 
 /** What all stages of a run share. */
 export interface Run {
@@ -33,20 +34,19 @@ export interface StageResult {
   readonly loss: number;
 }
 
-/** Low-rank matrices that a stage puts beside the layers. */
-export function addStageLora({ modules, seed }: Run, { lora }: Stage): void {
-  if (lora) addLora(modules, { seed, ...lora });
+/** Low-rank matrices that a stage puts beside the layers; returns their paths. Those that stand there already stay. */
+export function addStageLora({ modules, seed }: Run, { lora }: Stage): readonly string[] {
+  return lora ? [...addLora(modules, { seed, ...lora }).keys()].map((path) => `${path}.lora_*`) : [];
 }
 
 /** Gives the modules the values of a checkpoint, in memory: its file may be removed while the run goes on. */
 export async function restoreValues({ modules, learnt }: Run, tensors: ReadonlyMap<string, TensorEntry>): Promise<void> {
   for (const [path, parameter] of modules.namedParameters()) {
-    const earlier = tensors.get(`earlier.${path}`);
-    const entry = earlier ?? tensors.get(`parameter.${path}`);
+    const entry = tensors.get(`earlier.${path}`) ?? tensors.get(`parameter.${path}`);
     if (!entry) continue;
     const values = await readFloat32(entry);
     parameter.source = computedSource("float32", parameter.shape, `checkpoint ${entry.fingerprint}`, async () => values);
-    if (earlier) learnt.set(path, parameter);
+    learnt.set(path, parameter);
   }
 }
 
@@ -57,8 +57,7 @@ export async function runStage(
   resumed: ReadonlyMap<string, TensorEntry> | null,
 ): Promise<StageResult> {
   const { modules, runtime, options } = run;
-  const patterns = stage.lora ? [...stage.trainable, "lora"] : stage.trainable;
-  const trainable = selectParameters(modules, patterns, `stage ${stage.name}`);
+  const trainable = selectParameters(modules, [...stage.trainable, ...addStageLora(run, stage)], `stage ${stage.name}`);
   const { model, signal } = options;
   const context = { model, modules, trainable, runtime, featureCache: run.featureCache, signal };
   const task = await stage.data.open(context);
@@ -69,8 +68,8 @@ export async function runStage(
       ...{ runtime, module: modules, trainable, objective: task.objective, optimizer, clip, average, signal },
       weights: weightPlacer(),
     });
-    if (resumed) await trainer.restore(start.stageStep, resumed);
-    const result = await new StageLoop(run, stage, { task, validation, trainer, trainable }).run(start);
+    if (resumed && start.stageStep > 0) await trainer.restore(start.stageStep, resumed); // else its optimiser is the stage's before
+    const result = await new StageLoop(run, stage, { task, validation, trainer, trainable }, start).run();
     await trainer.commit();
     for (const [path, parameter] of trainable) run.learnt.set(path, parameter);
     return result;
@@ -94,56 +93,81 @@ class StageLoop {
   readonly #run: Run;
   readonly #stage: Stage;
   readonly #parts: LoopParts;
+  readonly #steps: number;
+  #position: RunPosition;
+  #loss = Number.NaN;
   /** Of the steps since the last checkpoint. */
   #losses: number[] = [];
-  #savedStep = -1;
+  #savedStep: number;
 
-  constructor(run: Run, stage: Stage, parts: LoopParts) {
+  constructor(run: Run, stage: Stage, parts: LoopParts, start: RunPosition) {
     this.#run = run;
     this.#stage = stage;
     this.#parts = parts;
+    this.#steps = stepsOf(stage);
+    this.#position = start.stageStep === 0 ? { ...start, best: null } : start; // losses of two stages do not compare
+    this.#savedStep = start.step;
   }
 
-  async run(start: RunPosition): Promise<StageResult> {
+  async run(): Promise<StageResult> {
     const { signal, checkpointEvery = 500 } = this.#run.options;
-    const steps = stepsOf(this.#stage);
-    this.#savedStep = start.step;
-    let position = start;
-    let loss = Number.NaN;
     const { batchSize, order, onBroken } = this.#stage;
-    const request = { batchSize, order, onBroken, seed: this.#run.seed, start: start.data };
+    const request = { batchSize, order, onBroken, seed: this.#run.seed, start: this.#position.data };
     const source = this.#parts.task.batches(request)[Symbol.asyncIterator]();
     try {
-      while (position.stageStep < steps) {
+      while (this.#position.stageStep < this.#steps) {
         signal?.throwIfAborted();
-        const done = await this.#step(source, position, steps);
-        ({ position, loss } = done);
-        if (position.stageStep % checkpointEvery === 0 && position.stageStep < steps) position = await this.#save(position);
+        await this.#step(source);
+        const { stageStep } = this.#position;
+        if (stageStep % checkpointEvery === 0 && stageStep < this.#steps) await this.#save(await this.#judge());
       }
+      const { stage } = this.#position;
+      this.#position = { ...this.#position, stage: stage + 1, stageStep: 0, data: { epoch: 0, position: 0 } };
+      await this.#save(await this.#judge());
     } catch (error) {
-      if (signal?.aborted && position.step > this.#savedStep) await this.#save(position);
+      await this.#rescue(error);
       throw error;
     } finally {
       await source.return?.();
     }
-    const next = { ...position, stage: position.stage + 1, stageStep: 0, data: { epoch: 0, position: 0 } };
-    return { position: await this.#save(next), loss };
+    return { position: this.#position, loss: this.#loss };
   }
 
-  async #step(source: AsyncIterator<TaskBatch>, position: RunPosition, steps: number): Promise<StageResult> {
+  /** Keeps the steps since the last checkpoint, unless they are why training ends. */
+  async #rescue(error: unknown): Promise<void> {
+    const diverged = error instanceof TrainingError && error.code === "not-finite";
+    if (diverged || this.#position.step === this.#savedStep) return;
+    await this.#save(this.#parts.validation ? Number.NaN : mean(this.#losses)).catch((unsaved: unknown) => {
+      throw this.#run.options.signal?.aborted ? unsaved : error; // of two errors, the one that nobody asked for
+    });
+  }
+
+  async #step(source: AsyncIterator<TaskBatch>): Promise<void> {
     const { options, emit, totalSteps } = this.#run;
-    const { optimizer, schedule, accumulation, name } = this.#stage;
+    const { optimizer, accumulation, name } = this.#stage;
+    const { trainer } = this.#parts;
     const began = performance.now();
     const { micro, waitMs, next } = await this.#collect(source, accumulation);
-    const factor = schedule.factor(position.stageStep, steps, optimizer.lr);
-    const { loss, gradNorm } = await this.#parts.trainer.step(micro, factor, options.signal);
+    const factor = this.#factor();
+    const { loss, gradNorm } = await trainer.step(micro, factor, options.signal);
+    const step = this.#position.step + 1;
+    // Before anybody is told, who might throw: parameters and position belong together.
+    this.#position = { ...this.#position, step, stageStep: this.#position.stageStep + 1, data: next };
+    this.#loss = loss;
     this.#losses.push(loss);
-    const step = position.step + 1;
     const seconds = (performance.now() - began) / 1000;
     const tokensPerSecond = micro.reduce((sum, { tokens }) => sum + tokens, 0) / seconds;
-    const lr = (this.#parts.trainer.rates[0]?.lr ?? optimizer.lr) * factor;
+    const lr = (trainer.rates[0]?.lr ?? optimizer.lr) * factor;
     await emit({ type: "step", record: { step, stage: name, loss, gradNorm, lr, tokensPerSecond, waitMs }, of: totalSteps });
-    return { position: { ...position, step, stageStep: position.stageStep + 1, data: next }, loss };
+  }
+
+  #factor(): number {
+    const { name, schedule, optimizer } = this.#stage;
+    const { stageStep } = this.#position;
+    const factor = schedule.factor(stageStep, this.#steps, optimizer.lr);
+    if (Number.isFinite(factor) && factor >= 0) return factor;
+    const message = `factor(${stageStep}, ${this.#steps}, ${optimizer.lr}): expected a finite number ≥ 0, got ${factor}.`;
+    throw new ConfigError(`stage ${name}`, [{ field: `schedule ${schedule.name}`, message }]);
   }
 
   /** The micro-batches of one step, and how long they were waited for. */
@@ -153,7 +177,8 @@ class StageLoop {
     let next = { epoch: 0, position: 0 };
     while (micro.length < count) {
       const asked = performance.now();
-      const { value } = (await source.next()) as IteratorYieldResult<TaskBatch>;
+      const { value, done } = await source.next();
+      if (done) throw noBatches(this.#stage);
       waitMs += performance.now() - asked;
       for (const { id, reason } of value.skipped) await this.#run.emit({ type: "skipped", id, reason });
       micro.push(value.micro);
@@ -162,29 +187,28 @@ class StageLoop {
     return { micro, waitMs, next };
   }
 
-  async #save(position: RunPosition): Promise<RunPosition> {
+  async #save(loss: number): Promise<void> {
     const { checkpoints, emit } = this.#run;
-    const loss = await this.#judge(position.step);
-    const better = Number.isFinite(loss) && (position.best === null || loss < position.best.loss);
-    const saved = { ...position, ...(better && { best: { step: position.step, loss } }) };
-    const path = await checkpoints.save(saved, this.#tensors());
+    const { step, best } = this.#position;
+    if (Number.isFinite(loss) && (best === null || loss < best.loss)) this.#position = { ...this.#position, best: { step, loss } };
+    const path = await checkpoints.save(this.#position, this.#tensors());
     this.#losses = [];
-    this.#savedStep = position.step;
-    await emit({ type: "checkpoint", step: position.step, path });
-    return saved;
+    this.#savedStep = step;
+    await emit({ type: "checkpoint", step, path });
   }
 
   /** The loss by which checkpoints are compared: of the validation set, or else the mean since the checkpoint before. */
-  async #judge(step: number): Promise<number> {
+  async #judge(): Promise<number> {
     const { task, validation, trainer } = this.#parts;
     const { emit, options } = this.#run;
-    if (!options.signal?.aborted) {
-      const shown = (await (validation ?? task).preview?.(trainer.parameters, PREVIEWS)) ?? [];
-      for (const preview of shown) await emit({ type: "sample", step, ...preview });
-    }
-    if (!validation || options.signal?.aborted) return this.#losses.reduce((sum, loss) => sum + loss, 0) / this.#losses.length;
-    const request = { batchSize: this.#stage.batchSize, seed: 0, order: "sequential", onBroken: "stop", epochs: 1 } as const;
-    const loss = await trainer.evaluate(microBatches(validation.batches({ ...request, start: { epoch: 0, position: 0 } })));
+    const { step } = this.#position;
+    options.signal?.throwIfAborted();
+    const shown = (await (validation ?? task).preview?.(trainer.parameters, PREVIEWS)) ?? [];
+    for (const preview of shown) await emit({ type: "sample", step, ...preview });
+    if (!validation) return mean(this.#losses);
+    const { batchSize, onBroken } = this.#stage;
+    const request = { batchSize, onBroken, seed: 0, order: "sequential", epochs: 1, start: { epoch: 0, position: 0 } } as const;
+    const loss = await trainer.evaluate(microBatches(validation.batches(request)));
     await emit({ type: "validation", step, loss });
     return loss;
   }
@@ -206,6 +230,15 @@ class StageLoop {
 
 async function* microBatches(source: AsyncIterable<TaskBatch>): AsyncIterable<MicroBatch> {
   for await (const { micro } of source) yield micro;
+}
+
+function mean(losses: readonly number[]): number {
+  return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+}
+
+function noBatches({ name, data }: Stage): ConfigError {
+  const message = `${data.name}: its batches ended; expected them without end where no epochs are asked for.`;
+  return new ConfigError(`stage ${name}`, [{ field: "data", message }]);
 }
 
 function stored(name: string, resident: Resident): NamedTensor {

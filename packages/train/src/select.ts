@@ -16,7 +16,7 @@ const parts: Readonly<Record<string, string>> = {
 };
 
 export function patternMatches(pattern: ParameterPattern, path: string): boolean {
-  if (pattern instanceof RegExp) return pattern.test(path);
+  if (pattern instanceof RegExp) return path.search(pattern) >= 0; // unlike test(), the same every time, with the flags g and y too
   const plain = (parts[pattern] ?? pattern).replace(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*");
   return new RegExp(`^${plain}(\\..*)?$`).test(path);
 }

@@ -1,10 +1,15 @@
 /** Whole runs of the tiny LLaVA on drawn pictures. */
+import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSafetensors } from "@waggle/checkpoint";
 import { type Dataset, openConversations } from "@waggle/data";
-import { assemble } from "@waggle/mllm";
+import { llama } from "@waggle/language";
+import { assemble, compose, image, load, type MultimodalModel, start } from "@waggle/mllm";
+import { cAbstractor } from "@waggle/projectors";
+import { llavaHf } from "@waggle/text";
+import { clip } from "@waggle/vision";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TrainEvent } from "./log/train-event.ts";
@@ -123,6 +128,50 @@ describe("LoRA", () => {
     );
     const resumed = await run(stages(0.5), { out, resume: true });
     expect(await tensorsOf(resumed.checkpoint)).toEqual(await tensorsOf(some.checkpoint));
+  });
+
+  test("what was learnt is a folder that answers as the trained model does", async () => {
+    const messages = [{ role: "user" as const, content: [image(join(scratch, "0.png")), "What colour is it?"] }];
+    const ask = async (model: Pick<MultimodalModel, "generate" | "dispose">) => {
+      const { text } = await model.generate(messages, { max_new_tokens: 8 });
+      model.dispose();
+      return text;
+    };
+    for (const stages of [
+      [stage({ ...base(), lora, steps: 12 })],
+      [stage({ ...base(), steps: 4 })],
+      [
+        stage({ ...base(), trainable: [], lora, steps: 6 }),
+        stage({ ...base(), name: "full", trainable: ["projector", "language"], optimizer: adamW({ lr: 1e-3 }) }),
+      ],
+    ]) {
+      const model = await assemble(folder);
+      const { trained } = await run(stages, { model });
+      const answer = await ask(await start(model));
+      expect(await ask(await load(trained))).toBe(answer);
+      expect(answer).not.toBe(await ask(await load(folder)));
+    }
+    const { trained } = await run([stage({ ...base(), lora, steps: 1 })]);
+    await expect(run([stage(base())], { model: await assemble(trained) })).rejects.toThrow(/is an adapter\. Merge it first/);
+  });
+
+  test("parts composed by hand are saved whole", async () => {
+    const { vision_config, text_config } = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+    const parts = () =>
+      compose({
+        vision: clip(vision_config, { layer: -2 }),
+        projector: cAbstractor({ tokens: 4 }),
+        language: llama(text_config),
+        prompt: llavaHf,
+      });
+    const model = await parts().assemble(folder, { initialize: ["projector"], seed: 5 });
+    const { trained } = await run([stage({ ...base(), steps: 2 })], { model });
+    expect(trained.endsWith("model")).toBe(true);
+    using again = await parts().load(trained);
+    using same = await start(model);
+    const messages = [{ role: "user" as const, content: [image(join(scratch, "1.png")), "What colour is it?"] }];
+    const options = { max_new_tokens: 6 };
+    expect((await again.generate(messages, options)).text).toBe((await same.generate(messages, options)).text);
   });
 
   test("the language model itself stays as it is; a later stage may train what an earlier one added", async () => {

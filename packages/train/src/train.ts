@@ -5,6 +5,7 @@
  *     out/metrics.jsonl                    one line per optimiser step
  *     out/tensorboard/                     the same, with answers and pictures, for TensorBoard
  *     out/report.html                      the same as a page that needs nothing else
+ *     out/adapter/ or out/model/           what was learnt, at the end
  *     out/features/                        patch features of a frozen encoder
  *     out/run.lock                         while a process works here
  */
@@ -22,6 +23,7 @@ import type { TrainEvent } from "./log/train-event.ts";
 import { logs } from "./log/train-log.ts";
 import { RunCheckpoints, type RunPosition } from "./run-checkpoint.ts";
 import { addStageLora, type Run, restoreValues, runStage } from "./run-stage.ts";
+import { saveTrained } from "./save-trained.ts";
 import { type Stage, stepsOf } from "./stage.ts";
 import { TrainingError } from "./training-error.ts";
 import { trainingModules } from "./training-modules.ts";
@@ -54,6 +56,8 @@ export interface TrainResult {
   readonly steps: number;
   /** Mean loss of the last step. */
   readonly loss: number;
+  /** The folder of what was learnt: see save-trained.ts. */
+  readonly trained: string;
   /** The last checkpoint. */
   readonly checkpoint: string;
 }
@@ -142,8 +146,9 @@ async function trainInFolder(options: TrainOptions): Promise<TrainResult> {
       ({ position, loss } = await runStage(run, each, position, resumed));
     }
     if (latest && start.stage === stages.length) await restoreValues(run, latest.tensors);
-    await run.emit({ type: "end", step: position.step, loss });
-    return { steps: position.step, loss, checkpoint: checkpoints.pathOf(position.step) };
+    const trained = await saveTrained(model, run.modules, run.learnt, out);
+    await run.emit({ type: "end", step: position.step, loss, path: trained });
+    return { steps: position.step, loss, trained, checkpoint: checkpoints.pathOf(position.step) };
   } finally {
     runtime.dispose();
     await log.close();
@@ -190,5 +195,9 @@ function checkTrainOptions(options: TrainOptions): void {
   if (!Array.isArray(options.stages) || options.stages.length === 0)
     problems.push({ field: "stages", message: "expected at least one stage." });
   if (typeof options.out !== "string" || options.out === "") problems.push({ field: "out", message: "expected a folder." });
+  if (options.model?.origin?.adapted) {
+    const message = `${options.model.origin.id} is an adapter. Merge it first (waggle merge), or assemble its base and continue with loadAdapter.`;
+    problems.push({ field: "model", message });
+  }
   if (problems.length > 0) throw new ConfigError("train", problems);
 }

@@ -7,6 +7,7 @@
  * Trainable parameters are inputs of the graph and live beside the session, where a kernel updates them in place; frozen
  * ones are its weights, and no gradient is written for what only they need.
  */
+import { createHash } from "node:crypto";
 import { readFloat32, type TensorEntry } from "@waggle/checkpoint";
 import { grad, input, ops, type Value } from "@waggle/graph";
 import { computedSource, type Module, type Parameter } from "@waggle/nn";
@@ -188,7 +189,8 @@ export class Trainer implements Disposable {
     for (const [path, parameter] of this.#options.trainable) {
       const { data } = await (this.#parameters[i++] as Resident).read();
       const values = data as Float32Array;
-      parameter.source = computedSource("float32", parameter.shape, `trained ${path} ${crypto.randomUUID()}`, async () => values);
+      const content = createHash("sha256").update(values).digest("hex");
+      parameter.source = computedSource("float32", parameter.shape, `trained ${path} ${content}`, async () => values);
     }
   }
 

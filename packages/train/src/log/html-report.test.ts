@@ -61,7 +61,7 @@ test("the page holds all that happened", async () => {
     saved(3),
     ...[4, 5, 6].map((n) => step(n)),
     sample(6, "a <bee>"),
-    { type: "end", step: 6, loss: 1 },
+    { type: "end", step: 6, loss: 1, path: "out" },
   ];
   const settings = { seed: 3, stages: [{ optimizer: { lr: 1e-4, betas: [0.9, 0.999] }, trainable: ["projector", /lora/] }], nothing: null };
   const html = await page(path, events, { title: "A <run>", settings });

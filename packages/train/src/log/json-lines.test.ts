@@ -19,7 +19,7 @@ async function run(path: string, from: number, to: number, loss?: number): Promi
   await log.write({ type: "start", stages: [], totalSteps: 9, step: from });
   for (let step = from + 1; step <= to; step++) await log.write({ type: "step", record: JSON.parse(line(step, loss)), of: 9 });
   await log.write({ type: "checkpoint", step: to, path: "x" });
-  await log.write({ type: "end", step: to, loss: 1 });
+  await log.write({ type: "end", step: to, loss: 1, path: "out" });
   await log.close();
 }
 

@@ -78,7 +78,7 @@ test("other events stand above the line", () => {
     { type: "checkpoint", step: 1, path: "out/step-1" },
     { type: "sample", step: 1, image: null, prompt: "What?", answer: "A bee.", expected: "A wasp." },
     step(2),
-    { type: "end", step: 2, loss: 0.25 },
+    { type: "end", step: 2, loss: 0.25, path: "out" },
   ];
   expect(screen(shown(events, { isTTY: true, columns: 100 }), 100)).toEqual([
     "align: 1000 steps",
@@ -103,7 +103,7 @@ test("what comes from data cannot move the cursor, and skipped samples do not fl
   const text = shown([
     sample,
     ...Array.from({ length: 30 }, (_, i): TrainEvent => ({ type: "skipped", id: `s\n${i}`, reason: "bad" })),
-    { type: "end", step: 1, loss: 1 },
+    { type: "end", step: 1, loss: 1, path: "out" },
   ]);
   expect(text.split("\n")).toEqual([
     "step 1: “[2J x” → “a 31mb”, expected “c”",

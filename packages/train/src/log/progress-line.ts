@@ -94,7 +94,7 @@ function messageOf(event: Exclude<TrainEvent, { type: "step" } | { type: "skippe
     case "checkpoint":
       return `${at}: saved ${printable(event.path)}`;
     case "end":
-      return `done: ${event.step} steps, loss ${event.loss.toFixed(4)}`;
+      return `done: ${event.step} steps, loss ${event.loss.toFixed(4)}; learnt: ${printable(event.path)}`;
   }
 }
 

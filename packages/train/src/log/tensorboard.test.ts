@@ -53,7 +53,7 @@ test("a resumed run is written as TensorBoard would write it", async () => {
     { type: "sample", ...sample, image: null },
     { type: "validation", step: 4, loss: 1.5 },
     { type: "checkpoint", step: 4, path: "out/step-4" },
-    { type: "end", step: 4, loss: 2.25 },
+    { type: "end", step: 4, loss: 2.25, path: "out" },
   ]);
   expect(file.toString("base64")).toBe(vectors.file);
 });

@@ -24,4 +24,4 @@ export type TrainEvent =
   /** A broken sample was left out. */
   | { readonly type: "skipped"; readonly id: string; readonly reason: string }
   | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
-  | { readonly type: "end"; readonly step: number; readonly loss: number };
+  | { readonly type: "end"; readonly step: number; readonly loss: number /** The folder of what was learnt. */; readonly path: string };
