@@ -9,7 +9,7 @@ import { constant, type Value } from "../value.ts";
 import * as e from "./elementwise.ts";
 import * as i from "./indexing.ts";
 import * as m from "./movement.ts";
-import { softmax } from "./reductions.ts";
+import { reduceMax, softmax } from "./reductions.ts";
 
 type None = Readonly<Record<never, never>>;
 
@@ -155,6 +155,9 @@ export function attentionWeights([query, key, , mask]: readonly Value[], { scale
     let full = m.reshape(scores, [B, Hq, S, T]);
     if (mask !== undefined) full = e.add(full, mask);
     if (causal) full = e.add(full, causalMask(S, T, q.dtype));
+    // ONNX Runtime's exponential of what underflows is slow (13.0 instead of 3.2 ms for [64, 6, 100, 100]). e⁻⁵⁰ beside 1 is
+    // nothing in float32, and what the gradient multiplies it with does not underflow either.
+    full = e.maximum(full, e.sub(reduceMax(full, { axes: [-1], keepDims: true }), 50));
     scores = m.reshape(full, [B, Hkv, stacked.shape[2] ?? 0, T]);
   }
   return softmax(scores, -1);
