@@ -13,6 +13,8 @@ export type Gradient<A> =
   | Vjp<A>
   /** A composite: its definition in other operators is differentiated. */
   | "definition"
+  /** A definition that is written a second time for it, to be computed after the gradient has come. */
+  | "recompute"
   /** Constant almost everywhere, or not a number at all: nothing flows. */
   | "nonDifferentiable";
 

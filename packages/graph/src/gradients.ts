@@ -14,4 +14,6 @@ export const gradients: Gradients<OpAttributes> = {
   ...productGradients,
   ...neuralGradients,
   ...pictureGradients,
+  Recompute: "recompute",
+  After: ([dy], { inputs }) => inputs.map((_, i) => (i === 0 ? (dy ?? null) : null)),
 };

@@ -22,6 +22,7 @@ test("exports", () =>
       "input",
       "lower",
       "ops",
+      "recompute",
       "serialize",
       "shapeOf",
       "symbol",

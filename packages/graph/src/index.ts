@@ -5,6 +5,7 @@ export { grad } from "./grad.ts";
 export { type GraphDefinition, type LoweredGraph, lower } from "./lower.ts";
 export { describeOps, type OpName } from "./op-table.ts";
 export { LOWEST } from "./ops/products.ts";
+export { recompute } from "./ops/recompute.ts";
 export { ops } from "./ops.ts";
 export { type ExternalData, OPSET, type Place, serialize } from "./serialize.ts";
 export { GraphError, ShapeError } from "./shape-error.ts";

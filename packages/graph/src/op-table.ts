@@ -12,6 +12,7 @@ import { type MovementAttributes, movementRules } from "./ops/movement.ts";
 import { type NeuralAttributes, neuralRules } from "./ops/neural.ts";
 import { type PictureAttributes, pictureRules } from "./ops/pictures.ts";
 import { type ProductAttributes, productRules } from "./ops/products.ts";
+import { type RecomputeAttributes, recomputeRules } from "./ops/recompute.ts";
 import { type ReductionAttributes, reductionRules } from "./ops/reductions.ts";
 
 export interface OpAttributes
@@ -21,7 +22,8 @@ export interface OpAttributes
     ReductionAttributes,
     ProductAttributes,
     NeuralAttributes,
-    PictureAttributes {}
+    PictureAttributes,
+    RecomputeAttributes {}
 export type OpName = keyof OpAttributes;
 
 export const opTable: Rules<OpAttributes> = {
@@ -32,6 +34,7 @@ export const opTable: Rules<OpAttributes> = {
   ...productRules,
   ...neuralRules,
   ...pictureRules,
+  ...recomputeRules,
 };
 
 /** One line per operator, for the compatibility table in the documents. */

@@ -234,7 +234,22 @@ test("every operator of the table is checked above", () => {
     const y = written[name]?.(...golden.inputs.map(({ shape }, i) => input(`x${i}`, "float32", shape)));
     if (y !== undefined) visit(y);
   }
-  // Cast, Range and SizeOf: lower.test.ts; the rest: the comparisons above.
-  const elsewhere = ["And", "ArgMax", "Cast", "Equal", "GreaterOrEqual", "IsNaN", "Less", "LessOrEqual", "Not", "Or", "Range", "SizeOf"];
+  // Cast, Range and SizeOf: lower.test.ts; After and Recompute: recompute.test.ts; the rest: the comparisons above.
+  const elsewhere = [
+    "After",
+    "And",
+    "ArgMax",
+    "Cast",
+    "Equal",
+    "GreaterOrEqual",
+    "IsNaN",
+    "Less",
+    "LessOrEqual",
+    "Not",
+    "Or",
+    "Range",
+    "Recompute",
+    "SizeOf",
+  ];
   expect([...used, ...elsewhere].sort()).toEqual(expect.arrayContaining(describeOps().map(({ op }) => op)));
 });
