@@ -15,7 +15,7 @@ export interface LoraOptions extends LoraShape {
 }
 
 /**
- * Puts a {@link LoraLinear} in the place of every targeted Linear below the root, and returns the new ones by path. A is drawn
+ * Puts a {@link LoraLinear} in the place of every targeted Linear below the root, and returns them by path. A is drawn
  * from U(−1/√in, 1/√in) by the seed and the path, B is zero. A layer that stands in two places gets one pair; one that has a pair of the same numbers keeps it.
  * @throws ConfigError with everything wrong with the options: also a target that names no Linear, with what is near it.
  */
@@ -32,11 +32,11 @@ export function addLora(root: Module, options: LoraOptions): ReadonlyMap<string,
   ]);
   const pairs = new Map<Module, readonly [string, LoraLinear]>();
   for (const [path, linear] of chosen) {
-    if (linear instanceof LoraLinear) continue;
-    const pair = new LoraLinear(linear, shape);
+    const pair = linear instanceof LoraLinear ? linear : new LoraLinear(linear, shape);
+    pairs.set(linear, [path, pair]);
+    if (pair === linear) continue;
     for (const [name, half] of Object.entries({ lora_A: pair.lora_A, lora_B: pair.lora_B }))
       initializeParameter(half.weight, `${path}.${name}.weight`, seed);
-    pairs.set(linear, [path, pair]);
   }
   replaceModules(root, (_path, module) => pairs.get(module)?.[1] ?? module);
   return new Map(pairs.values());

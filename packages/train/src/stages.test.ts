@@ -1,0 +1,146 @@
+/** Stages that follow each other: what one learnt is there in the next, also if the run stops in between. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSafetensors, readFloat32 } from "@waggle/checkpoint";
+import type { Dataset, Sample } from "@waggle/data";
+import { type Assembly, assemble } from "@waggle/mllm";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { conversations } from "./conversation-task.ts";
+import type { TrainEvent } from "./log/train-event.ts";
+import { adamW } from "./optimizer.ts";
+import { type StageOptions, stage } from "./stage.ts";
+import type { Task } from "./task.ts";
+import { type TrainOptions, train } from "./train.ts";
+
+const golden = new URL("../../../golden/llava-tiny-hf", import.meta.url).pathname;
+const words = ["one", "two words", "three small words", "four", "five"];
+const data: Dataset = {
+  name: "words",
+  length: words.length,
+  sample: (index): Sample => ({
+    id: `${index}`,
+    images: [],
+    conversations: [
+      { from: "human", value: `Say ${words[index]}.` },
+      { from: "gpt", value: words[index] ?? "" },
+    ],
+  }),
+};
+const part = (options: Partial<StageOptions>) =>
+  stage({ name: "part", trainable: [], data, steps: 3, batchSize: 2, optimizer: adamW({ lr: 0.01 }), ...options });
+const lora = (target: string) => ({ target_modules: [target], r: 2, lora_alpha: 4 });
+
+let scratch: string;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), "waggle-stages-"));
+});
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+let model: Assembly;
+let folders = 0;
+const newFolder = (): string => join(scratch, `run${folders++}`);
+
+async function run(options: Omit<TrainOptions, "model">) {
+  model = await assemble(golden);
+  return train({ model, ...options });
+}
+
+/** Stops after step `at`, goes on to the end. */
+async function stopped(options: Omit<TrainOptions, "model">, ...steps: readonly number[]) {
+  for (const at of steps) {
+    const stop = new AbortController();
+    const onEvent = (event: TrainEvent): void => void (event.type === "step" && event.record.step === at && stop.abort(new Error("stop")));
+    await expect(run({ ...options, resume: true, signal: stop.signal, onEvent })).rejects.toThrow("stop");
+  }
+  return run({ ...options, resume: true });
+}
+
+async function tensorsOf(path: string): Promise<Readonly<Record<string, Float32Array>>> {
+  const { tensors } = await openSafetensors(path);
+  return Object.fromEntries(await Promise.all(Array.from(tensors, async ([name, entry]) => [name, await readFloat32(entry)] as const)));
+}
+
+describe("a run that stopped between its stages", () => {
+  test.each([
+    ["the next one trains something else", () => [part({ trainable: ["projector"] }), part({ trainable: ["language"] })]],
+    ["the next one trains the same and more", () => [part({ trainable: ["*.layers.0"] }), part({ trainable: ["language"] })]],
+    ["a LoRA, then all", () => [part({ lora: lora("q_proj") }), part({ trainable: ["language"] })]],
+  ])("%s", { timeout: 60_000 }, async (_, stages) => {
+    const straight = await run({ stages: stages(), out: newFolder() });
+    const resumed = await stopped({ stages: stages(), out: newFolder() }, 3, 4);
+    expect(await tensorsOf(resumed.checkpoint)).toEqual(await tensorsOf(straight.checkpoint));
+  });
+});
+
+test("two LoRAs with different targets: the second stage leaves the first one's as they are", async () => {
+  const stages = [part({ lora: lora("q_proj") }), part({ lora: lora("v_proj") })];
+  const first: Record<string, Float32Array> = {};
+  const onEvent = async (event: TrainEvent): Promise<void> => {
+    if (event.type === "checkpoint" && event.step === 3) Object.assign(first, await tensorsOf(event.path));
+  };
+  const { checkpoint } = await run({ stages, out: newFolder(), onEvent });
+  const last = await tensorsOf(checkpoint);
+  const learnt = Object.keys(last).filter((name) => name.startsWith("parameter."));
+  expect(learnt.length).toBeGreaterThan(0);
+  expect(learnt.filter((name) => !name.includes(".v_proj.lora_"))).toEqual([]);
+  for (const [name, values] of Object.entries(first))
+    if (name.startsWith("parameter.")) expect(last[name.replace("parameter.", "earlier.")]).toEqual(values);
+});
+
+test("a pattern with the flag g names what it names without", async () => {
+  const { checkpoint } = await run({ stages: [part({ trainable: [/linear_\d/g], steps: 1 })], out: newFolder() });
+  expect(Object.keys(await tensorsOf(checkpoint)).filter((name) => name.startsWith("parameter."))).toHaveLength(4);
+});
+
+describe("a step that somebody did not like to hear of", () => {
+  test.each([
+    ["alone", false],
+    ["and an abort", true],
+  ])("%s: it was made, and is not made twice", async (_, aborts) => {
+    const stages = () => [part({ trainable: ["projector"], steps: 4 })];
+    const straight = await run({ stages: stages(), out: newFolder() });
+    const out = newFolder();
+    const stop = new AbortController();
+    const onEvent = (event: TrainEvent): void => {
+      if (event.type !== "step" || event.record.step !== 2) return;
+      if (aborts) stop.abort(new Error("no"));
+      throw new Error("no");
+    };
+    await expect(run({ stages: stages(), out, signal: stop.signal, onEvent })).rejects.toThrow("no");
+    const starts: number[] = [];
+    const resumed = await run({
+      stages: stages(),
+      out,
+      resume: true,
+      onEvent: (event) => void (event.type === "start" && starts.push(event.step)),
+    });
+    expect(starts).toEqual([2]);
+    expect(await tensorsOf(resumed.checkpoint)).toEqual(await tensorsOf(straight.checkpoint));
+  });
+});
+
+test("what a schedule or a task of one's own does wrong is said before a parameter is touched", async () => {
+  const schedule = { name: "mine", settings: {}, factor: (step: number) => (step < 2 ? 1 : Number.NaN) };
+  await expect(run({ stages: [part({ trainable: ["projector"], schedule })], out: newFolder() })).rejects.toThrow(
+    "schedule mine: factor(2, 3, 0.01): expected a finite number ≥ 0, got NaN.",
+  );
+  const short: Task = {
+    name: "short",
+    length: 1,
+    open: async (context) => ({ ...(await conversations(data).open(context)), dispose: () => {}, async *batches() {} }),
+  };
+  await expect(run({ stages: [part({ trainable: ["projector"], data: short })], out: newFolder() })).rejects.toThrow(
+    /short: its batches ended/,
+  );
+});
+
+test("a broken sample of the validation set is treated as one of the training set", async () => {
+  const broken: Dataset = {
+    ...data,
+    name: "broken",
+    sample: (index) => (index === 1 ? { id: "dumb", images: [], conversations: [{ from: "human", value: "Hm?" }] } : data.sample(index)),
+  };
+  const tune = part({ trainable: ["projector"], validation: broken, onBroken: "skip" });
+  await expect(run({ stages: [tune], out: newFolder() })).resolves.toMatchObject({ steps: 3 });
+});
