@@ -24,6 +24,13 @@ export const positive: z.ZodType<number> = z.custom<number>((value) => typeof va
   error: ({ input }) => `expected a number above 0, got ${show(input)}.`,
 });
 
+/** Only new weights depend on it, so no file is refused for it: 0 is read as the default, as transformers reads it. */
+export const deviation: z.ZodType<number> = z
+  .custom<number>((value) => typeof value === "number" && value >= 0 && Number.isFinite(value), {
+    error: ({ input }) => `expected a number of at least 0, got ${show(input)}.`,
+  })
+  .transform((value) => value || 0.02);
+
 export const flag: z.ZodType<boolean> = z.boolean({ error: ({ input }) => `expected true or false, got ${show(input)}.` });
 
 /** A value as an error message shows it: short, and on one line. */

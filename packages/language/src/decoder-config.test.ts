@@ -33,6 +33,7 @@ test("what config.json leaves out has transformers' defaults", () => {
     attention_output_bias: false,
     mlp_bias: false,
     tie_word_embeddings: false,
+    initializer_range: 0.02,
   });
   // llava-1.5-7b-hf's text_config, which says no more than this
   const llava = llama({ max_position_embeddings: 4096, rms_norm_eps: 1e-5, vocab_size: 32_064 }).config;

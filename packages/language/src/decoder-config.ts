@@ -1,7 +1,7 @@
 /** What `config.json` says about a decoder of the Llama family: what is assumed where it is silent, and what is refused. */
 import { type ActivationName, activationNames, type ConfigProblem, parseConfig } from "@waggle/nn";
 import { z } from "zod";
-import { flag, limits, positive, show, whole } from "./config-fields.ts";
+import { deviation, flag, limits, positive, show, whole } from "./config-fields.ts";
 import type { RopeParameters } from "./rope.ts";
 import { gatherRope, ropeSchema } from "./rope-config.ts";
 
@@ -29,6 +29,8 @@ export interface LlamaConfig {
   readonly mlp_bias?: boolean;
   /** True: lm_head multiplies by the embedding table. */
   readonly tie_word_embeddings?: boolean;
+  /** Standard deviation of new weights. Default 0.02. */
+  readonly initializer_range?: number;
 }
 
 /** The literal type of a config's width where it has one: what makes a wrong composition a compile error. */
@@ -61,6 +63,7 @@ export interface DecoderConfig {
   readonly attention_output_bias: boolean;
   readonly mlp_bias: boolean;
   readonly tie_word_embeddings: boolean;
+  readonly initializer_range: number;
 }
 
 /** One family of decoders: what its config.json may leave out, and what it has no say in. */
@@ -84,6 +87,7 @@ export const llamaDefaults: WindowConfig = {
   attention_bias: false,
   mlp_bias: false,
   tie_word_embeddings: false,
+  initializer_range: 0.02,
   sliding_window: null,
   use_sliding_window: false,
 };
@@ -105,6 +109,7 @@ const schema = z
       attention_bias: flag,
       mlp_bias: flag,
       tie_word_embeddings: flag,
+      initializer_range: deviation,
       sliding_window: whole("max_position_embeddings").nullable(),
       use_sliding_window: flag,
     },

@@ -12,7 +12,7 @@
  * paper       arXiv 2302.13971, 2307.09288       reference  transformers `LlamaForCausalLM`
  */
 import { ops, shapeOf, type Value } from "@waggle/graph";
-import { type ActivationName, activation, Embedding, type KeyTrouble, Linear, Module, ModuleList, RMSNorm } from "@waggle/nn";
+import { activation, Embedding, type KeyTrouble, Linear, Module, ModuleList, normal, RMSNorm } from "@waggle/nn";
 import { type DecoderConfig, type Family, type LlamaConfig, llamaDefaults, parseDecoderConfig, type WidthOf } from "./decoder-config.ts";
 import type { KeyValueCache } from "./key-value-cache.ts";
 import type { LanguageModel } from "./language-model.ts";
@@ -32,11 +32,12 @@ export class Llama<D extends number = number> extends Module implements Language
 
   constructor(config: DecoderConfig) {
     super();
-    const { hidden_size, vocab_size, tie_word_embeddings } = config;
+    const { hidden_size, vocab_size, tie_word_embeddings, initializer_range } = config;
     this.config = config;
     this.model = new LlamaModel(config);
     this.lm_head = new Linear(hidden_size, vocab_size, {
       bias: false,
+      init: normal(initializer_range),
       ...(tie_word_embeddings && { weight: this.model.embed_tokens.weight }),
     });
   }
@@ -106,7 +107,7 @@ export class LlamaModel extends Module {
   constructor(config: DecoderConfig) {
     super();
     this.#config = config;
-    this.embed_tokens = new Embedding(config.vocab_size, config.hidden_size);
+    this.embed_tokens = new Embedding(config.vocab_size, config.hidden_size, { init: normal(config.initializer_range) });
     this.layers = new ModuleList(Array.from({ length: config.num_hidden_layers }, () => new LlamaDecoderLayer(config)));
     this.norm = new RMSNorm(config.hidden_size, { eps: config.rms_norm_eps });
   }
@@ -133,11 +134,11 @@ export class LlamaDecoderLayer extends Module {
 
   constructor(config: DecoderConfig) {
     super();
-    const { hidden_size, intermediate_size, rms_norm_eps: eps, hidden_act, mlp_bias: bias } = config;
+    const { hidden_size, rms_norm_eps: eps } = config;
     this.input_layernorm = new RMSNorm(hidden_size, { eps });
     this.self_attn = new LlamaAttention(config);
     this.post_attention_layernorm = new RMSNorm(hidden_size, { eps });
-    this.mlp = new LlamaMLP(hidden_size, intermediate_size, hidden_act, bias);
+    this.mlp = new LlamaMLP(config);
   }
 
   /** [B, S, D] → [B, S, D] */
@@ -154,13 +155,15 @@ export class LlamaAttention extends Module {
   readonly v_proj: Linear;
   readonly o_proj: Linear;
 
-  constructor({ hidden_size, head_dim, num_attention_heads, num_key_value_heads, attention_bias, attention_output_bias }: DecoderConfig) {
+  constructor(config: DecoderConfig) {
     super();
+    const { hidden_size, head_dim, num_attention_heads, num_key_value_heads, attention_bias, attention_output_bias } = config;
+    const init = normal(config.initializer_range);
     this.#head_dim = head_dim;
-    this.q_proj = new Linear(hidden_size, num_attention_heads * head_dim, { bias: attention_bias });
-    this.k_proj = new Linear(hidden_size, num_key_value_heads * head_dim, { bias: attention_bias });
-    this.v_proj = new Linear(hidden_size, num_key_value_heads * head_dim, { bias: attention_bias });
-    this.o_proj = new Linear(num_attention_heads * head_dim, hidden_size, { bias: attention_output_bias });
+    this.q_proj = new Linear(hidden_size, num_attention_heads * head_dim, { bias: attention_bias, init });
+    this.k_proj = new Linear(hidden_size, num_key_value_heads * head_dim, { bias: attention_bias, init });
+    this.v_proj = new Linear(hidden_size, num_key_value_heads * head_dim, { bias: attention_bias, init });
+    this.o_proj = new Linear(num_attention_heads * head_dim, hidden_size, { bias: attention_output_bias, init });
   }
 
   forward(x: Value, { cos, sin }: Rotation, cache: KeyValueCache, index: number): Value {
@@ -185,12 +188,13 @@ export class LlamaMLP extends Module {
   readonly up_proj: Linear;
   readonly down_proj: Linear;
 
-  constructor(width: number, inner: number, act: ActivationName, bias: boolean) {
+  constructor({ hidden_size, intermediate_size, hidden_act, mlp_bias: bias, initializer_range }: DecoderConfig) {
     super();
-    this.#act = activation(act);
-    this.gate_proj = new Linear(width, inner, { bias });
-    this.up_proj = new Linear(width, inner, { bias });
-    this.down_proj = new Linear(inner, width, { bias });
+    const init = normal(initializer_range);
+    this.#act = activation(hidden_act);
+    this.gate_proj = new Linear(hidden_size, intermediate_size, { bias, init });
+    this.up_proj = new Linear(hidden_size, intermediate_size, { bias, init });
+    this.down_proj = new Linear(intermediate_size, hidden_size, { bias, init });
   }
 
   forward(x: Value): Value {

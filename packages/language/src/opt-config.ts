@@ -1,7 +1,7 @@
 /** What `config.json` says about an OPT decoder: what is assumed where it is silent, and what is refused. */
 import { type ActivationName, activationNames, type ConfigProblem, parseConfig } from "@waggle/nn";
 import { z } from "zod";
-import { flag, limits, show, whole } from "./config-fields.ts";
+import { deviation, flag, limits, show, whole } from "./config-fields.ts";
 
 /** As in `config.json`. What is left out has transformers' default; fields that say nothing about the numbers are passed over. */
 export interface OptConfig {
@@ -22,6 +22,8 @@ export interface OptConfig {
   /** False: norms without weights. */
   readonly layer_norm_elementwise_affine?: boolean;
   readonly tie_word_embeddings?: boolean;
+  /** Standard deviation of new weights. Default 0.02. */
+  readonly init_std?: number;
 }
 
 /** The literal type of the embeddings' width where the config has one. */
@@ -46,6 +48,7 @@ const defaults = {
   enable_bias: true,
   layer_norm_elementwise_affine: true,
   tie_word_embeddings: true,
+  init_std: 0.02,
 };
 
 const schema = z
@@ -66,6 +69,7 @@ const schema = z
       enable_bias: flag,
       layer_norm_elementwise_affine: flag,
       tie_word_embeddings: flag,
+      init_std: deviation,
     },
     { error: ({ input }) => `expected an object, the content of a config.json, got ${show(input)}.` },
   )

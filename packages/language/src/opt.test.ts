@@ -35,6 +35,7 @@ test("what config.json leaves out is OPT-125m", () => {
     enable_bias: true,
     layer_norm_elementwise_affine: true,
     tie_word_embeddings: true,
+    init_std: 0.02,
   });
   expect(opt({ ...tiny, hidden_size: 16, word_embed_proj_dim: null }).hidden_size).toBe(16);
 });

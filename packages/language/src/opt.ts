@@ -13,7 +13,7 @@
  * paper       arXiv 2205.01068       reference  transformers `OPTForCausalLM`
  */
 import { constant, ops, shapeOf, type Value } from "@waggle/graph";
-import { activation, Embedding, type KeyTrouble, LayerNorm, Linear, Module, ModuleDict, ModuleList } from "@waggle/nn";
+import { activation, Embedding, type KeyTrouble, LayerNorm, Linear, Module, ModuleDict, ModuleList, normal } from "@waggle/nn";
 import type { KeyValueCache } from "./key-value-cache.ts";
 import type { LanguageModel } from "./language-model.ts";
 import { type OptConfig, type OptDecoder, type OptWidthOf, parseOptConfig } from "./opt-config.ts";
@@ -35,12 +35,13 @@ export class Opt<D extends number = number> extends Module implements LanguageMo
 
   constructor(config: OptDecoder) {
     super();
-    const { word_embed_proj_dim, vocab_size, tie_word_embeddings } = config;
+    const { word_embed_proj_dim, vocab_size, tie_word_embeddings, init_std } = config;
     const decoder = new OptModel(config);
     this.config = config;
     this.model = new ModuleDict({ decoder });
     this.lm_head = new Linear(word_embed_proj_dim, vocab_size, {
       bias: false,
+      init: normal(init_std),
       ...(tie_word_embeddings && { weight: decoder.embed_tokens.weight }),
     });
   }
@@ -102,10 +103,11 @@ export class OptModel extends Module {
   constructor(config: OptDecoder) {
     super();
     const { hidden_size, word_embed_proj_dim: D, vocab_size, max_position_embeddings, num_hidden_layers } = config;
-    this.embed_tokens = new Embedding(vocab_size, D);
-    this.embed_positions = new Embedding(FIRST_POSITION + max_position_embeddings, hidden_size);
-    this.project_in = D === hidden_size ? null : new Linear(D, hidden_size, { bias: false });
-    this.project_out = D === hidden_size ? null : new Linear(hidden_size, D, { bias: false });
+    const init = normal(config.init_std);
+    this.embed_tokens = new Embedding(vocab_size, D, { init });
+    this.embed_positions = new Embedding(FIRST_POSITION + max_position_embeddings, hidden_size, { init });
+    this.project_in = D === hidden_size ? null : new Linear(D, hidden_size, { bias: false, init });
+    this.project_out = D === hidden_size ? null : new Linear(hidden_size, D, { bias: false, init });
     this.final_layer_norm = config.do_layer_norm_before && !config._remove_final_layer_norm ? norm(config) : null;
     this.layers = new ModuleList(Array.from({ length: num_hidden_layers }, () => new OptDecoderLayer(config)));
   }
@@ -130,13 +132,14 @@ export class OptDecoderLayer extends Module {
 
   constructor(config: OptDecoder) {
     super();
-    const { hidden_size, ffn_dim, enable_bias: bias } = config;
+    const { hidden_size, ffn_dim, enable_bias: bias, init_std } = config;
+    const init = normal(init_std);
     this.#act = activation(config.activation_function);
     this.#normBefore = config.do_layer_norm_before;
     this.self_attn = new OptAttention(config);
     this.self_attn_layer_norm = norm(config);
-    this.fc1 = new Linear(hidden_size, ffn_dim, { bias });
-    this.fc2 = new Linear(ffn_dim, hidden_size, { bias });
+    this.fc1 = new Linear(hidden_size, ffn_dim, { bias, init });
+    this.fc2 = new Linear(ffn_dim, hidden_size, { bias, init });
     this.final_layer_norm = norm(config);
   }
 
@@ -158,13 +161,14 @@ export class OptAttention extends Module {
   readonly q_proj: Linear;
   readonly out_proj: Linear;
 
-  constructor({ hidden_size, num_attention_heads, enable_bias: bias }: OptDecoder) {
+  constructor({ hidden_size, num_attention_heads, enable_bias: bias, init_std }: OptDecoder) {
     super();
+    const init = normal(init_std);
     this.#heads = num_attention_heads;
-    this.k_proj = new Linear(hidden_size, hidden_size, { bias });
-    this.v_proj = new Linear(hidden_size, hidden_size, { bias });
-    this.q_proj = new Linear(hidden_size, hidden_size, { bias });
-    this.out_proj = new Linear(hidden_size, hidden_size, { bias });
+    this.k_proj = new Linear(hidden_size, hidden_size, { bias, init });
+    this.v_proj = new Linear(hidden_size, hidden_size, { bias, init });
+    this.q_proj = new Linear(hidden_size, hidden_size, { bias, init });
+    this.out_proj = new Linear(hidden_size, hidden_size, { bias, init });
   }
 
   forward(x: Value, cache: KeyValueCache, index: number): Value {

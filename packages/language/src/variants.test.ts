@@ -10,7 +10,7 @@ import { expectClose, float32, floats, integers, need, readMetadata, readTensors
 import { causalCache, type KeyValueCache, type LanguageModel, llama, mistral, opt, qwen2 } from "./index.ts";
 
 const folder = new URL("__vectors__/", import.meta.url);
-const names = readdirSync(folder).map((file) => file.replace(".safetensors", ""));
+const names = readdirSync(folder).flatMap((file) => (file.endsWith(".safetensors") ? [file.replace(".safetensors", "")] : []));
 const families: Readonly<Record<string, (config: object) => LanguageModel>> = { llama, mistral, opt, qwen2 };
 
 interface Config {

@@ -23,6 +23,7 @@ import {
   Linear,
   Module,
   ModuleList,
+  normal,
   Parameter,
   truncatedNormal,
 } from "@waggle/nn";
@@ -174,7 +175,7 @@ export class DAbstractor<C extends number, D extends number> extends Module impl
     this.input_proj =
       vision_hidden_size === H ? null : new ModuleList(Array.from({ length: levels }, () => new Linear(vision_hidden_size, H)));
     this.v_pos_emb = sizes.pos_emb ? new Parameter([1, grid.rows * grid.columns, H], { init }) : null;
-    this.level_emb = levels > 1 ? new Parameter([1, levels, 1, H], { init }) : null;
+    this.level_emb = levels > 1 ? new Parameter([1, levels, 1, H], { init: normal(1) }) : null;
     this.query_position_embeddings = new Embedding(tokens, sizes.pooled_v_target === "none" ? 2 * H : H);
     this.reference_points = new Parameter([1, tokens, 2], { init: referenceGrid(squareSide("DAbstractor", "tokens", tokens), grid) });
     this.layers = new ModuleList(Array.from({ length: sizes.decoder_layers }, () => new DecoderLayer(sizes)));

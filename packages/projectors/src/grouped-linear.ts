@@ -9,8 +9,9 @@
  * reference   MiniGPT-4 `MiniGPT4.encode_img` without Q-Former
  */
 import { ops, ShapeError, type Value } from "@waggle/graph";
-import { checkOptions, Linear, Module } from "@waggle/nn";
+import { checkOptions, type Linear, Module } from "@waggle/nn";
 import { checkFeatures, type Grid, type Projector, type ProjectorFactory, wholeNumbers } from "./projector.ts";
+import { torchLinear } from "./torch-linear.ts";
 
 export function groupedLinear(options: { readonly group?: number } = {}): ProjectorFactory {
   checkOptions("groupedLinear", options, ["group"]);
@@ -30,7 +31,7 @@ export class GroupedLinear<C extends number, D extends number> extends Module im
     super();
     this.vision_hidden_size = vision_hidden_size;
     this.text_hidden_size = text_hidden_size;
-    this.llama_proj = new Linear(vision_hidden_size * group, text_hidden_size);
+    this.llama_proj = torchLinear(vision_hidden_size * group, text_hidden_size);
     this.#patches = rows * columns;
     this.#group = group;
     if (this.#patches % group !== 0) throw new ShapeError(`GroupedLinear: ${this.#patches} patches do not divide into groups of ${group}.`);

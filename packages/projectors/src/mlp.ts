@@ -11,6 +11,7 @@
 import type { Value } from "@waggle/graph";
 import { type ActivationName, activation, ConfigError, checkOptions, Linear, Module } from "@waggle/nn";
 import { checkFeatures, type Projector, type ProjectorFactory } from "./projector.ts";
+import { torchLinear } from "./torch-linear.ts";
 
 export interface MlpOptions {
   /** Linear maps, at most 64. Default 2. */
@@ -53,7 +54,7 @@ export class MlpProjector<C extends number, D extends number> extends Module imp
     this.text_hidden_size = text_hidden_size;
     this.#between = between;
     for (let k = 1; k <= depth; k++) {
-      const layer = new Linear(k === 1 ? vision_hidden_size : text_hidden_size, text_hidden_size, { bias });
+      const layer = torchLinear(k === 1 ? vision_hidden_size : text_hidden_size, text_hidden_size, bias);
       Object.assign(this, { [`linear_${k}`]: layer });
     }
   }

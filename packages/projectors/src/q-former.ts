@@ -14,10 +14,11 @@
  * paper       arXiv 2301.12597 (BLIP-2), 2304.10592 (MiniGPT-4)       reference  MiniGPT-4 `Qformer.py`, transformers `Blip2QFormerModel`
  */
 import { ops, type Value } from "@waggle/graph";
-import { checkOptions, LayerNorm, Linear, Module, ModuleDict, ModuleList, Parameter, zeros } from "@waggle/nn";
+import { checkOptions, LayerNorm, Linear, Module, ModuleDict, ModuleList, normal, Parameter } from "@waggle/nn";
 import { attentionWeights, multiHeadAttention } from "./multi-head-attention.ts";
 import { checkFeatures, type Projector, type ProjectorFactory, wholeNumbers } from "./projector.ts";
 import type { ProjectorMaps } from "./projector-maps.ts";
+import { torchLinear } from "./torch-linear.ts";
 
 export interface QFormerOptions {
   /** M: visual tokens. Default 32. */
@@ -150,9 +151,9 @@ export class QFormer<C extends number, D extends number> extends Module implemen
     this.#sizes = { ...defaults, ...options };
     this.vision_hidden_size = vision_hidden_size;
     this.text_hidden_size = text_hidden_size;
-    this.query_tokens = new Parameter([1, this.#sizes.tokens, this.#sizes.hidden_size], { init: zeros });
+    this.query_tokens = new Parameter([1, this.#sizes.tokens, this.#sizes.hidden_size], { init: normal(0.02) });
     this.Qformer = new ModuleDict({ bert: new QFormerBert(vision_hidden_size, this.#sizes) });
-    this.llama_proj = new Linear(this.#sizes.hidden_size, text_hidden_size);
+    this.llama_proj = torchLinear(this.#sizes.hidden_size, text_hidden_size);
   }
 
   override get ignoredKeys(): readonly RegExp[] {

@@ -14,7 +14,7 @@
  * paper       arXiv 2304.14178 (mPLUG-Owl), 2312.06742 (baseline)       reference  honeybee `HoneybeeVisualProjectorModel`
  */
 import { ops, type Value } from "@waggle/graph";
-import { checkOptions, LayerNorm, Linear, Module, ModuleDict, ModuleList, Parameter, truncatedNormal, zeros } from "@waggle/nn";
+import { checkOptions, LayerNorm, Linear, Module, ModuleDict, ModuleList, normal, Parameter, truncatedNormal } from "@waggle/nn";
 import { attentionWeights, multiHeadAttention } from "./multi-head-attention.ts";
 import { checkFeatures, type Grid, type Projector, type ProjectorFactory, wholeNumbers } from "./projector.ts";
 import type { ProjectorMaps } from "./projector-maps.ts";
@@ -126,7 +126,8 @@ export class Resampler<C extends number, D extends number> extends Module implem
     this.#sizes = sizes;
     this.vision_hidden_size = vision_hidden_size;
     this.text_hidden_size = text_hidden_size;
-    this.query_tokens = new Parameter([1, sizes.tokens, sizes.hidden_size], { init: zeros });
+    // Zeros in the original, where dropout tells the queries apart. Nothing would do that here: all tokens would stay the same.
+    this.query_tokens = new Parameter([1, sizes.tokens, sizes.hidden_size], { init: normal(0.02) });
     this.pos_emb = sizes.pos_emb ? new Parameter([1, rows * columns, vision_hidden_size], { init }) : null;
     this.visual_input_fc = new Linear(vision_hidden_size, sizes.hidden_size);
     const layers = Array.from({ length: sizes.num_hidden_layers }, () => new ModuleDict({ crossattention: new CrossAttention(sizes) }));

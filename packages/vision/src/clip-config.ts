@@ -1,7 +1,7 @@
 /** `vision_config` of a CLIP checkpoint: what may stand in it, what is assumed where it is silent, and what is refused. */
 import { type ActivationName, parseConfig } from "@waggle/nn";
 import { z } from "zod";
-import { activationField, completed, positive, sizeProblems, visionObject, whole } from "./config-fields.ts";
+import { activationField, completed, notNegative, positive, sizeProblems, visionObject, whole } from "./config-fields.ts";
 
 /** As in `config.json`. What is left out has transformers' default; fields that say nothing about the numbers are passed over. */
 export interface ClipVisionConfig {
@@ -14,6 +14,10 @@ export interface ClipVisionConfig {
   readonly patch_size?: number;
   readonly hidden_act?: ActivationName;
   readonly layer_norm_eps?: number;
+  /** Standard deviation of new patch and position embeddings. Default 0.02. */
+  readonly initializer_range?: number;
+  /** By which the standard deviations of all new weights are multiplied. Default 1. */
+  readonly initializer_factor?: number;
 }
 
 export type ClipVision = Required<ClipVisionConfig>;
@@ -28,6 +32,8 @@ const defaults: ClipVision = {
   patch_size: 32,
   hidden_act: "quick_gelu",
   layer_norm_eps: 1e-5,
+  initializer_range: 0.02,
+  initializer_factor: 1,
 };
 
 const schema = z
@@ -42,6 +48,8 @@ const schema = z
       patch_size: whole("patch_size"),
       hidden_act: activationField,
       layer_norm_eps: positive,
+      initializer_range: notNegative,
+      initializer_factor: notNegative,
     },
     visionObject,
   )

@@ -256,6 +256,8 @@ test("fields that a config.json leaves out have transformers' defaults", () => {
     patch_size: 32,
     hidden_act: "quick_gelu",
     layer_norm_eps: 1e-5,
+    initializer_range: 0.02,
+    initializer_factor: 1,
   });
   expect(clip({ layer_norm_eps: null, model_type: "clip_vision_model", projection_dim: 5 }).config.layer_norm_eps).toBe(1e-5);
 });

@@ -13,7 +13,7 @@
  * paper       arXiv 2103.00020       reference  transformers `CLIPVisionModel`, `hidden_states[layer]`
  */
 import { ops, shapeOf, type Value } from "@waggle/graph";
-import { activation, Conv2d, Embedding, LayerNorm, Linear, Module, ModuleDict, ModuleList, normal, Parameter } from "@waggle/nn";
+import { activation, Conv2d, Embedding, type Init, LayerNorm, Linear, Module, ModuleDict, ModuleList, normal, Parameter } from "@waggle/nn";
 import { type ClipVision, type ClipVisionConfig, parseClipVisionConfig } from "./clip-config.ts";
 import { type ClipOptions, type Selection, selectFeatures } from "./clip-options.ts";
 import { batchOfPictures, type PictureSize } from "./picture-size.ts";
@@ -128,15 +128,17 @@ class ClipVisionEmbeddings extends Module {
   readonly patch_embedding: Conv2d;
   readonly position_embedding: Embedding;
 
-  constructor({ hidden_size, num_channels, image_size, patch_size }: ClipVision, grid: Grid, size: PictureSize) {
+  constructor(config: ClipVision, grid: Grid, size: PictureSize) {
     super();
+    const { hidden_size, num_channels, image_size, patch_size, initializer_range, initializer_factor } = config;
+    const init = normal(initializer_range * initializer_factor);
     const side = Math.floor(image_size / patch_size);
     this.#trained = { rows: side, columns: side };
     this.#grid = grid;
     this.#image_size = size;
-    this.class_embedding = new Parameter([hidden_size], { init: normal(hidden_size ** -0.5) });
-    this.patch_embedding = new Conv2d(num_channels, hidden_size, { kernel_size: patch_size, stride: patch_size, bias: false });
-    this.position_embedding = new Embedding(1 + side * side, hidden_size);
+    this.class_embedding = new Parameter([hidden_size], { init: normal(hidden_size ** -0.5 * initializer_factor) });
+    this.patch_embedding = new Conv2d(num_channels, hidden_size, { kernel_size: patch_size, stride: patch_size, bias: false, init });
+    this.position_embedding = new Embedding(1 + side * side, hidden_size, { init });
   }
 
   forward(pixel_values: Value): Value {
@@ -149,6 +151,12 @@ class ClipVisionEmbeddings extends Module {
   }
 }
 
+/** Smaller by √(2·layers) where a layer's input comes in, so that the sum over all layers does not grow with their number. */
+function newWeights({ hidden_size, num_hidden_layers, initializer_factor }: ClipVision): Record<"into" | "out" | "fc1", Init> {
+  const std = initializer_factor / Math.sqrt(hidden_size);
+  return { into: normal(std / Math.sqrt(2 * num_hidden_layers)), out: normal(std), fc1: normal(std / Math.SQRT2) };
+}
+
 class ClipEncoderLayer extends Module {
   readonly #act: (x: Value) => Value;
   readonly layer_norm1: LayerNorm;
@@ -156,13 +164,18 @@ class ClipEncoderLayer extends Module {
   readonly layer_norm2: LayerNorm;
   readonly mlp: ModuleDict<{ fc1: Linear; fc2: Linear }>;
 
-  constructor({ hidden_size, intermediate_size, num_attention_heads, hidden_act, layer_norm_eps: eps }: ClipVision) {
+  constructor(config: ClipVision) {
     super();
+    const { hidden_size, intermediate_size, hidden_act, layer_norm_eps: eps } = config;
+    const init = newWeights(config);
     this.#act = activation(hidden_act);
     this.layer_norm1 = new LayerNorm(hidden_size, { eps });
-    this.self_attn = new ClipAttention(hidden_size, num_attention_heads);
+    this.self_attn = new ClipAttention(config);
     this.layer_norm2 = new LayerNorm(hidden_size, { eps });
-    this.mlp = new ModuleDict({ fc1: new Linear(hidden_size, intermediate_size), fc2: new Linear(intermediate_size, hidden_size) });
+    this.mlp = new ModuleDict({
+      fc1: new Linear(hidden_size, intermediate_size, { init: init.fc1 }),
+      fc2: new Linear(intermediate_size, hidden_size, { init: init.into }),
+    });
   }
 
   /** [B, N, C] → [B, N, C] */
@@ -180,13 +193,15 @@ class ClipAttention extends Module {
   readonly v_proj: Linear;
   readonly out_proj: Linear;
 
-  constructor(width: number, heads: number) {
+  constructor(config: ClipVision) {
     super();
-    this.#heads = heads;
-    this.q_proj = new Linear(width, width);
-    this.k_proj = new Linear(width, width);
-    this.v_proj = new Linear(width, width);
-    this.out_proj = new Linear(width, width);
+    const { hidden_size: width, num_attention_heads } = config;
+    const { into, out } = newWeights(config);
+    this.#heads = num_attention_heads;
+    this.q_proj = new Linear(width, width, { init: into });
+    this.k_proj = new Linear(width, width, { init: into });
+    this.v_proj = new Linear(width, width, { init: into });
+    this.out_proj = new Linear(width, width, { init: out });
   }
 
   forward(x: Value): Value {

@@ -25,6 +25,14 @@ export const positive: z.ZodType<number> = z.custom<number>((value) => typeof va
   error: ({ input }) => `expected a number above 0, got ${show(input)}.`,
 });
 
+/** Only new weights depend on it. */
+export const notNegative: z.ZodType<number> = z.custom<number>(
+  (value) => typeof value === "number" && value >= 0 && Number.isFinite(value),
+  {
+    error: ({ input }) => `expected a number of at least 0, got ${show(input)}.`,
+  },
+);
+
 export const flag: z.ZodType<boolean> = z.boolean({ error: ({ input }) => `expected true or false, got ${show(input)}.` });
 
 export const activationField: z.ZodType<ActivationName> = z.enum(activationNames, {

@@ -13,11 +13,27 @@
  * paper       arXiv 2211.07636       reference  MiniGPT-4 `eva_vit.py`, transformers `Blip2VisionModel`
  */
 import { constant, ops, shapeOf, type Value } from "@waggle/graph";
-import { activation, Conv2d, LayerNorm, Linear, Module, ModuleDict, ModuleList, Parameter, truncatedNormal, zeros } from "@waggle/nn";
+import {
+  activation,
+  Conv2d,
+  type Init,
+  LayerNorm,
+  Linear,
+  Module,
+  ModuleDict,
+  ModuleList,
+  Parameter,
+  truncatedNormal,
+  uniform,
+  zeros,
+} from "@waggle/nn";
 import { type EvaOptions, type EvaSelection, type EvaVision, type EvaVisionConfig, parseEvaVisionConfig, selectEva } from "./eva-config.ts";
 import { batchOfPictures, type PictureSize, patchGrid, pictureSize } from "./picture-size.ts";
 import { interpolatePositions } from "./position-table.ts";
 import type { Grid, VisionEncoder } from "./vision-encoder.ts";
+
+/** timm's: cut at ±2, which is a hundred deviations. */
+const init = truncatedNormal(0.02, { bound: 100 });
 
 /** The literal type of the features' width where there is one; a config that leaves it out means ViT-g's. */
 export type EvaWidth<C> = C extends { readonly hidden_size: infer W extends number } ? W : number;
@@ -87,11 +103,10 @@ export class EvaVisionTransformer extends Module {
     const { hidden_size: C, patch_size, image_size, num_hidden_layers } = config;
     this.#trained = patchGrid(pictureSize(image_size), patch_size);
     this.#selection = selection;
-    const init = truncatedNormal(0.02);
     this.cls_token = new Parameter([1, 1, C], { init });
     this.pos_embed = new Parameter([1, 1 + this.#trained.rows * this.#trained.columns, C], { init });
-    this.patch_embed = new ModuleDict({ proj: new Conv2d(3, C, { kernel_size: patch_size, stride: patch_size }) });
-    this.blocks = new ModuleList(Array.from({ length: num_hidden_layers }, () => new EvaBlock(config)));
+    this.patch_embed = new ModuleDict({ proj: patchConvolution(C, patch_size) });
+    this.blocks = new ModuleList(Array.from({ length: num_hidden_layers }, (_, index) => new EvaBlock(config, index)));
   }
 
   /** [B, 3, H, W] → [B, 1 + n, C], not normalised */
@@ -112,6 +127,14 @@ export class EvaVisionTransformer extends Module {
   }
 }
 
+/** As torch makes it: the original's initialiser passes over convolutions. */
+function patchConvolution(C: number, patch_size: number): Conv2d {
+  const bound = (3 * patch_size * patch_size) ** -0.5;
+  const uniformly = uniform(-bound, bound);
+  const bias = new Parameter([C], { init: uniformly });
+  return new Conv2d(3, C, { kernel_size: patch_size, stride: patch_size, init: uniformly, bias });
+}
+
 export class EvaBlock extends Module {
   readonly #act: (x: Value) => Value;
   readonly norm1: LayerNorm;
@@ -119,14 +142,15 @@ export class EvaBlock extends Module {
   readonly norm2: LayerNorm;
   readonly mlp: ModuleDict<{ fc1: Linear; fc2: Linear }>;
 
-  constructor(config: EvaVision) {
+  constructor(config: EvaVision, index: number) {
     super();
     const { hidden_size: C, intermediate_size, hidden_act, layer_norm_eps: eps } = config;
+    const out = truncatedNormal(0.02 / Math.sqrt(2 * (index + 1)), { bound: 100 }); // what is added to x, less with every block
     this.#act = activation(hidden_act);
     this.norm1 = new LayerNorm(C, { eps });
-    this.attn = new EvaAttention(config);
+    this.attn = new EvaAttention(config, out);
     this.norm2 = new LayerNorm(C, { eps });
-    this.mlp = new ModuleDict({ fc1: new Linear(C, intermediate_size), fc2: new Linear(intermediate_size, C) });
+    this.mlp = new ModuleDict({ fc1: new Linear(C, intermediate_size, { init }), fc2: new Linear(intermediate_size, C, { init: out }) });
   }
 
   /** [B, N, C] → [B, N, C] */
@@ -143,13 +167,13 @@ class EvaAttention extends Module {
   readonly v_bias: Parameter | null;
   readonly proj: Linear;
 
-  constructor({ hidden_size: C, num_attention_heads, qkv_bias }: EvaVision) {
+  constructor({ hidden_size: C, num_attention_heads, qkv_bias }: EvaVision, out: Init) {
     super();
     this.#heads = num_attention_heads;
-    this.qkv = new Linear(C, 3 * C, { bias: false });
+    this.qkv = new Linear(C, 3 * C, { bias: false, init });
     this.q_bias = qkv_bias ? new Parameter([C], { init: zeros }) : null;
     this.v_bias = qkv_bias ? new Parameter([C], { init: zeros }) : null;
-    this.proj = new Linear(C, C);
+    this.proj = new Linear(C, C, { init: out });
   }
 
   forward(x: Value): Value {
