@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { openCheckpoint } from "@waggle/checkpoint";
 import { input, symbol, type Value } from "@waggle/graph";
-import { loadStateDict } from "@waggle/nn";
+import { loadStateDict, setRecompute } from "@waggle/nn";
 import { describe, expect, test } from "vitest";
 import { argMax, expectBatchInvariant, expectCachedMatchesFull, HandDecoder, wholeGraph } from "../../../testing/decoder.ts";
 import { expectGradients } from "../../../testing/gradients.ts";
@@ -75,14 +75,18 @@ describe.each(["onnxruntime", "portable"] as const)("llama-tiny, %s", (target) =
     expectClose(logits, io["output.logits"], tolerance);
   });
 
-  test("the gradients of the embeddings and of every parameter above them", async () => {
-    const language = model();
-    const inputs_embeds = input("inputs_embeds", "float32", [symbol("B"), symbol("S"), 64]);
-    const parameters = [...language.namedParameters()].filter(([name]) => name !== "model.embed_tokens.weight");
-    const by = [["input.inputs_embeds", inputs_embeds] as const, ...parameters];
-    const feeds = { inputs_embeds: need(io, "input.inputs_embeds") };
-    await expectGradients({ io, inputs: { inputs_embeds }, feeds, output: language.forward(inputs_embeds, causalCache()), by }, target);
-  });
+  test.each([false, true])(
+    "the gradients of the embeddings and of every parameter above them; layers recomputed: %s",
+    async (recomputed) => {
+      const language = model();
+      setRecompute(language, recomputed);
+      const inputs_embeds = input("inputs_embeds", "float32", [symbol("B"), symbol("S"), 64]);
+      const parameters = [...language.namedParameters()].filter(([name]) => name !== "model.embed_tokens.weight");
+      const by = [["input.inputs_embeds", inputs_embeds] as const, ...parameters];
+      const feeds = { inputs_embeds: need(io, "input.inputs_embeds") };
+      await expectGradients({ io, inputs: { inputs_embeds }, feeds, output: language.forward(inputs_embeds, causalCache()), by }, target);
+    },
+  );
 
   test("left padding through the mask", async () => {
     const feeds = { input_ids: need(io, "input.input_ids"), attention_mask: need(io, "input.attention_mask.padded") };

@@ -121,7 +121,9 @@ export class LlamaModel extends Module {
   forward(inputs_embeds: Value, cache: KeyValueCache): Value {
     const turn = this.rotation(inputs_embeds, cache);
     let x = inputs_embeds;
-    for (const [index, layer] of [...this.layers].entries()) x = layer.forward(x, turn, cache, index);
+    for (const [index, layer] of [...this.layers].entries()) {
+      x = this.layers.block(x, (input) => layer.forward(input, turn, cache, index));
+    }
     return this.norm.forward(x);
   }
 }

@@ -115,7 +115,9 @@ export class OptModel extends Module {
   forward(inputs_embeds: Value, cache: KeyValueCache): Value {
     const positions = this.embed_positions.forward(ops.add(cache.positions(inputs_embeds), FIRST_POSITION));
     let x = ops.add(this.project_in?.forward(inputs_embeds) ?? inputs_embeds, positions);
-    for (const [index, layer] of [...this.layers].entries()) x = layer.forward(x, cache, index);
+    for (const [index, layer] of [...this.layers].entries()) {
+      x = this.layers.block(x, (input) => layer.forward(input, cache, index));
+    }
     const normed = this.final_layer_norm?.forward(x) ?? x;
     return this.project_out?.forward(normed) ?? normed;
   }

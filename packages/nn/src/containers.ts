@@ -1,12 +1,13 @@
 /**
  * Modules that hold modules: by number (`layers.0.…`), by name (`{ proj }`), and one after the other (`net.0`, `net.2`).
  */
-import type { Value } from "@waggle/graph";
+import { recompute, type Value } from "@waggle/graph";
 import { type Child, Module } from "./module.ts";
 
 /** Modules under the keys 0, 1, 2, … */
 export class ModuleList<M extends Module> extends Module implements Iterable<M> {
   readonly #modules: M[];
+  #recompute = false;
 
   constructor(modules: Iterable<M>) {
     super();
@@ -25,6 +26,15 @@ export class ModuleList<M extends Module> extends Module implements Iterable<M> 
     return this.#modules[Symbol.iterator]();
   }
 
+  /** What one of the modules makes of x; see {@link setRecompute}. */
+  block(x: Value, forward: (x: Value) => Value): Value {
+    return this.#recompute ? recompute([x], forward) : forward(x);
+  }
+
+  recomputeBlocks(on: boolean): void {
+    this.#recompute = on;
+  }
+
   override *namedChildren(): IterableIterator<[string, Child]> {
     for (const [index, module] of this.#modules.entries()) yield [String(index), module];
   }
@@ -32,6 +42,15 @@ export class ModuleList<M extends Module> extends Module implements Iterable<M> 
   override replaceChild(name: string, child: Child): void {
     this.#modules[Number(name)] = child as M;
   }
+}
+
+/**
+ * Whether gradients of graphs that are written from now on keep what is inside a layer (as a module begins) or compute
+ * it a second time: one more forward pass, in much less memory. The layers of every {@link ModuleList} below the root
+ * are the blocks, where its owner runs them through `block`.
+ */
+export function setRecompute(root: Module, on: boolean): void {
+  for (const [, module] of root.namedModules()) if (module instanceof ModuleList) module.recomputeBlocks(on);
 }
 
 /** Modules by name: `new ModuleDict({ proj }).proj`. */

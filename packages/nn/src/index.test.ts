@@ -38,6 +38,7 @@ test("the export list", () => {
       "replaceModules",
       "saveAdapter",
       "setDropoutSeed",
+      "setRecompute",
       "truncatedNormal",
       "uniform",
       "xavierUniform",

@@ -2,7 +2,7 @@ export { type ActivationName, activation, activationNames } from "./activation.t
 export { addLora, type LoraOptions } from "./add-lora.ts";
 export { computedSource } from "./computed-source.ts";
 export { ConfigError, type ConfigProblem, checkOptions, parseConfig, type Schema } from "./config-error.ts";
-export { type Layer, ModuleDict, ModuleList, Sequential } from "./containers.ts";
+export { type Layer, ModuleDict, ModuleList, Sequential, setRecompute } from "./containers.ts";
 export { Conv2d, type Conv2dOptions, type Pair } from "./conv2d.ts";
 export { Embedding, type EmbeddingOptions } from "./embedding.ts";
 export { constantInit, type Init, kaimingUniform, normal, ones, truncatedNormal, uniform, xavierUniform, zeros } from "./init.ts";

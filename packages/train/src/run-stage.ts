@@ -1,7 +1,7 @@
 /** One stage of a run: the graph, the data, the steps, and a checkpoint from time to time. */
 import { type NamedTensor, readFloat32, type TensorEntry } from "@waggle/checkpoint";
 import { weightPlacer } from "@waggle/mllm";
-import { addLora, ConfigError, computedSource, type Module, type Parameter } from "@waggle/nn";
+import { addLora, ConfigError, computedSource, type Module, type Parameter, setRecompute } from "@waggle/nn";
 import type { Resident, Runtime } from "@waggle/runtime";
 import type { TrainEvent } from "./log/train-event.ts";
 import type { MicroBatch } from "./objective.ts";
@@ -60,6 +60,7 @@ export async function runStage(
   const trainable = selectParameters(modules, [...stage.trainable, ...addStageLora(run, stage)], `stage ${stage.name}`);
   const { model, signal } = options;
   const context = { model, modules, trainable, runtime, featureCache: run.featureCache, signal };
+  setRecompute(modules, stage.recompute);
   const task = await stage.data.open(context);
   const validation = stage.validation ? await stage.validation.open(context) : null;
   try {

@@ -115,7 +115,8 @@ export class ClipVisionTransformer extends Module {
   /** [B, 3, H, W] → hidden states, each [B, 1 + n, C]: the embeddings and what every layer makes of them. */
   forward(pixel_values: Value): readonly Value[] {
     const states = [this.pre_layrnorm.forward(this.embeddings.forward(pixel_values))];
-    for (const layer of this.encoder.layers) states.push(layer.forward(states.at(-1) as Value));
+    const { layers } = this.encoder;
+    for (const layer of layers) states.push(layers.block(states.at(-1) as Value, (x) => layer.forward(x)));
     return states;
   }
 }

@@ -1,6 +1,6 @@
 import { type Checkpoint, openSafetensors } from "@waggle/checkpoint";
 import { type GraphDefinition, input, symbol, type Value, type WeightSource } from "@waggle/graph";
-import { initialize, loadStateDict } from "@waggle/nn";
+import { initialize, loadStateDict, setRecompute } from "@waggle/nn";
 import { describe, expect, expectTypeOf, test } from "vitest";
 import { expectGradients } from "../../../testing/gradients.ts";
 import { compileGraph, runGraph } from "../../../testing/run-graph.ts";
@@ -47,9 +47,10 @@ describe.each(["onnxruntime", "portable"] as const)("minigpt4-eva-vit, %s", (tar
     expectClose(results.features, io["output.ln_vision"], tolerance);
   });
 
-  test("the gradients of the picture and of every parameter", async () => {
+  test.each([false, true])("the gradients of the picture and of every parameter; blocks recomputed: %s", async (recomputed) => {
     const io = await readTensors(`${golden}io.safetensors`);
     const encoder = await load({});
+    setRecompute(encoder, recomputed);
     const pixel_values = input("pixel_values", "float32", [symbol("B"), 3, 56, 56]);
     const by = [["input.pixels", pixel_values] as const, ...encoder.namedParameters()];
     const feeds = { pixel_values: need(io, "input.pixels") };

@@ -112,7 +112,7 @@ export class EvaVisionTransformer extends Module {
   /** [B, 3, H, W] → [B, 1 + n, C], not normalised */
   forward(pixel_values: Value): Value {
     let x = this.embed(pixel_values);
-    for (const block of this.blocks) x = block.forward(x);
+    for (const block of this.blocks) x = this.blocks.block(x, (input) => block.forward(input));
     return x;
   }
 
