@@ -3,8 +3,8 @@ import { openRecipe } from "./open-recipe.ts";
 
 interface Flags {
   readonly out: string;
-  readonly resume?: true;
-  readonly json?: true;
+  readonly resume?: boolean;
+  readonly json?: boolean;
 }
 
 export function trainCommand(): Command {
