@@ -105,20 +105,14 @@ export const neuralGradients: Gradients<NeuralAttributes> = {
   LayerNorm: ([dy], { inputs: [input, scale, bias], outputs: [, mean, inverse] }) => {
     if (!dy) return [null, null, null];
     const [x, w] = [operand("LayerNorm", input), operand("LayerNorm", scale)];
-    const r = e.cast(operand("LayerNorm", inverse), x.dtype);
-    const unit = e.mul(e.sub(x, e.cast(operand("LayerNorm", mean), x.dtype)), r);
-    const along = e.mul(dy, unit);
-    const dx = e.sub(e.sub(e.mul(dy, w), meanOfProduct(dy, w)), e.mul(unit, meanOfProduct(along, w)));
-    return [e.mul(dx, r), sumTo(along, w), bias === undefined ? null : sumTo(dy, bias)];
+    const centred = e.sub(x, e.cast(operand("LayerNorm", mean), x.dtype));
+    const [g, dw] = normGradients(dy, centred, w, operand("LayerNorm", inverse), meanOfProduct(dy, w));
+    return [g, dw, bias === undefined ? null : sumTo(dy, bias)];
   },
   RmsNorm: ([dy], { inputs: [input, scale], outputs: [, inverse] }) => {
     if (!dy) return [null, null];
     const [x, w] = [operand("RmsNorm", input), operand("RmsNorm", scale)];
-    const r = e.cast(operand("RmsNorm", inverse), x.dtype);
-    const unit = e.mul(x, r);
-    const along = e.mul(dy, unit);
-    const dx = e.sub(e.mul(dy, w), e.mul(unit, meanOfProduct(along, w)));
-    return [e.mul(dx, r), sumTo(along, w)];
+    return normGradients(dy, x, w, operand("RmsNorm", inverse), null);
   },
   Gelu: "definition",
   // y = x·s, s = σ(αx): y′ = s + αy·(1 − s)
@@ -137,6 +131,19 @@ export const neuralGradients: Gradients<NeuralAttributes> = {
     return [scatterElements(spreadOut, unsqueeze(operand("CrossEntropy", targets), 1), e.neg(weight), 1, { add: true }), null];
   },
 };
+
+/**
+ * Of y = x·r·w, r = 1 / deviation of x: dx = r · (dy·w − [mean(dy·w)] − x·r² · mean(dy·w·x)), dw = Σ r·dy·x. What is one number
+ * a row or a column is a product with a vector; x·r itself is not needed.
+ */
+function normGradients(dy: Value, x: Value, w: Value, inverse: Value, mean: Value | null): readonly [Value, Value] {
+  const r = e.cast(inverse, x.dtype);
+  const along = e.mul(dy, x);
+  const weighted = e.mul(dy, w);
+  const turn = e.mul(x, e.mul(e.mul(r, r), meanOfProduct(along, w)));
+  const dx = e.mul(e.sub(mean === null ? weighted : e.sub(weighted, mean), turn), r);
+  return [dx, reshape(matmul(reshape(r, [1, -1]), rows(along)), w.shape)];
+}
 
 /** The mean over the last axis of x · weight, [..., 1]: a product with a column. */
 function meanOfProduct(x: Value, weight: Value): Value {
