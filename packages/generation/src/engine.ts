@@ -28,6 +28,8 @@ export interface EngineOptions {
   readonly features: () => Resident;
   /** Sequences computed at the same time: a request takes one, or one per beam; more wait their turn. Default 4. */
   readonly slots?: number;
+  /** How many adapters the decoder holds; it then has an input `adapter` [B], 0 for none. Default 0: no such input. */
+  readonly adapters?: number;
   /** Prompt tokens per run, so that a long prompt does not hold up the others, nor an abort. Default 256. */
   readonly chunk?: number;
 }
@@ -41,6 +43,8 @@ export interface GenerationRequest {
    * authors give embeddings instead of ids, as transformers does with `inputs_embeds`.
    */
   readonly visiblePrompt?: readonly number[] | undefined;
+  /** Whose update the decoder takes, counted from 1. Default 0: none. */
+  readonly adapter?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -52,6 +56,7 @@ interface Batch {
   /** Positions in the cache before the run, and how many of the new ones are kept. */
   readonly lengths: readonly number[];
   readonly counts: readonly number[];
+  readonly adapters: readonly number[];
 }
 
 /**
@@ -64,13 +69,14 @@ export class Engine implements Disposable {
   readonly #decoder: DecoderShape;
   readonly #features: () => Resident;
   readonly #chunk: number;
+  readonly #adapters: number;
   readonly #pool: KeyValuePool;
   readonly #slots: SlotTable;
   #waiting: Answer[] = [];
   #running = false;
   #disposed = false;
 
-  constructor({ runtime, session, decoder, features, slots = 4, chunk = 256 }: EngineOptions) {
+  constructor({ runtime, session, decoder, features, slots = 4, adapters = 0, chunk = 256 }: EngineOptions) {
     const problems = Object.entries({ slots, chunk })
       .filter(([, value]) => !(Number.isSafeInteger(value) && value >= 1))
       .map(([name, value]) => `${name}: expected an integer ≥ 1, got ${value}`);
@@ -78,16 +84,19 @@ export class Engine implements Disposable {
     this.#session = session;
     this.#decoder = decoder;
     this.#features = features;
+    this.#adapters = adapters;
     this.#chunk = decoder.keysDependOnLength ? Infinity : chunk;
     this.#pool = new KeyValuePool(runtime, decoder);
     this.#slots = new SlotTable(this.#pool, slots, !decoder.keysDependOnLength);
   }
 
   /** Starts a request. Mistakes in it throw at once; what goes wrong later ends the stream. */
-  generate({ prompt, detokenizer, options = {}, visiblePrompt, signal }: GenerationRequest): GenerationStream {
+  generate({ prompt, detokenizer, options = {}, visiblePrompt, adapter = 0, signal }: GenerationRequest): GenerationStream {
     if (this.#disposed) throw new GenerationError("disposed", "the engine is disposed; load the model again");
     const resolved = resolveOptions(options);
-    const flat = flattenPrompt(prompt, this.#decoder.vocab_size);
+    if (!(Number.isSafeInteger(adapter) && adapter >= 0 && adapter <= this.#adapters))
+      throw new OptionsError([`adapter: expected an integer from 0 to ${this.#adapters}, got ${adapter}`]);
+    const flat = flattenPrompt(prompt, this.#decoder.vocab_size, adapter);
     return new GenerationStream((sink) => {
       const { max_positions: maxPositions } = this.#decoder;
       const request = {
@@ -178,6 +187,7 @@ export class Engine implements Disposable {
       featureRows: [featureRows.slice(start, end)],
       lengths: [start],
       counts: [end - start],
+      adapters: [answer.prompt.adapter],
     });
     slot.length = end;
     if (end === ids.length) await this.#choose(answer, [logits(0)]);
@@ -196,6 +206,7 @@ export class Engine implements Disposable {
       featureRows: slots.map(() => [-1]),
       lengths: slots.map((slot, i) => (steps[i] ? slot.length : 0)),
       counts: steps.map(Number),
+      adapters: slots.map(({ answer }) => answer?.prompt.adapter ?? 0),
     });
     const computed = slots.filter((_, i) => steps[i]);
     for (const slot of computed) slot.length += 1;
@@ -217,7 +228,7 @@ export class Engine implements Disposable {
   }
 
   /** Runs the decoder, appends the new keys and values to the cache, and returns the rows of logits. */
-  async #decode({ first, ids, featureRows, lengths, counts }: Batch): Promise<(row: number) => Float32Array> {
+  async #decode({ first, ids, featureRows, lengths, counts, adapters }: Batch): Promise<(row: number) => Float32Array> {
     const [rows, width] = [ids.length, ids[0]?.length ?? 0];
     const positions = lengths.map((length) => Array.from({ length: width }, (_, i) => length + i));
     const feeds = {
@@ -226,6 +237,7 @@ export class Engine implements Disposable {
       feature_rows: int64(featureRows, [rows, width]),
       position_ids: int64(positions, [rows, width]),
       past_lengths: int64([lengths], [rows]),
+      ...(this.#adapters > 0 && { adapter: int64([adapters], [rows]) }),
       ...this.#pool.feeds(first, rows),
     };
     const { logits } = await this.#session.run(feeds, { fetch: ["logits"], write: this.#pool.writes(first, lengths, counts) });

@@ -21,11 +21,13 @@ export interface Prompt {
   readonly featureRows: readonly number[];
   /** What stands here, for comparing prefixes: the id, or picture and row. */
   readonly marks: readonly Mark[];
+  /** Whose update the decoder takes, 0 for none. */
+  readonly adapter: number;
 }
 
 export type Mark = number | string;
 
-export function flattenPrompt(segments: readonly PromptSegment[], vocabulary: number): Prompt {
+export function flattenPrompt(segments: readonly PromptSegment[], vocabulary: number, adapter = 0): Prompt {
   const ids: number[] = [];
   const featureRows: number[] = [];
   const marks: Mark[] = [];
@@ -47,7 +49,9 @@ export function flattenPrompt(segments: readonly PromptSegment[], vocabulary: nu
   }
   if (ids.length === 0)
     throw new GenerationError("prompt", "the prompt is empty: at least one token is needed to go on from (usually the BOS token)");
-  return { ids, featureRows, marks };
+  // Keys and values of another adapter are others: prefixes differ from their first mark on.
+  const own = adapter === 0 ? marks : marks.map((mark) => `adapter ${adapter}: ${mark}`);
+  return { ids, featureRows, marks: own, adapter };
 }
 
 /** How many positions at the beginning agree. */

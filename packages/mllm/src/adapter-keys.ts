@@ -7,8 +7,9 @@
  *     language models        model.layers.0.…
  *     others                 the paths themselves
  */
-import { originalLlavaKey } from "./llava-original-keys.ts";
+
 import { publishedKey } from "./checkpoint-keys.ts";
+import { originalLlavaKey } from "./llava-original-keys.ts";
 
 export interface AdapterKeys {
   keyOf(path: string): string;

@@ -1,62 +1,95 @@
-/** LoRA adapters over bases that are not LLaVA's: merged, or refused by name. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+/** Several adapters over one base: each request gets what PEFT gives with that adapter alone (reference/mllm/adapters.py). */
+import { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { openCheckpoint, readFloat32, writeSafetensors } from "@waggle/checkpoint";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { convert, load } from "./index.ts";
+import { openSafetensors, writeSafetensors } from "@waggle/checkpoint";
+import { image } from "@waggle/image";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { adapterBase, writeTunedAdapter } from "../../../testing/saved-adapter.ts";
+import { assemble, load, type MultimodalModel } from "./index.ts";
 
-const golden = fileURLToPath(new URL("../../../golden/", import.meta.url));
-
+const vectors = fileURLToPath(new URL("__vectors__/adapters/", import.meta.url));
+const { prompts, answers } = JSON.parse(readFileSync(join(vectors, "answers.json"), "utf8"));
 let temporary: string;
-beforeAll(() => {
-  temporary = mkdtempSync(join(tmpdir(), "waggle-adapters-"));
-});
-afterAll(() => rmSync(temporary, { recursive: true }));
+let model: MultimodalModel;
 
-/** An adapter that adds 2 · B · A, with A = 0.5 in its first column, B = 1, 2, 3 … */
-async function adapterOver(module: string, [rows, columns]: readonly [number, number], name: string): Promise<string> {
-  const folder = join(temporary, name);
-  mkdirSync(folder);
-  const A = new Float32Array(columns);
-  A[0] = 0.5;
-  const half = (half: "A" | "B", values: Float32Array, shape: readonly number[]) => ({
-    name: `base_model.model.${module}.lora_${half}.weight`,
-    dtype: "float32" as const,
-    shape,
-    read: async () => new Uint8Array(values.buffer),
-  });
-  const B = Float32Array.from({ length: rows }, (_, row) => row + 1);
-  await writeSafetensors(join(folder, "adapter_model.safetensors"), [half("A", A, [1, columns]), half("B", B, [rows, 1])]);
-  writeFileSync(join(folder, "adapter_config.json"), JSON.stringify({ peft_type: "LORA", lora_alpha: 2, r: 1 }));
-  return folder;
+beforeAll(async () => {
+  temporary = mkdtempSync(join(tmpdir(), "waggle-adapters-"));
+  const ours = join(temporary, "ours");
+  await writeTunedAdapter(ours);
+  model = await load(adapterBase, { adapters: { red: join(vectors, "red"), blue: join(vectors, "blue"), ours } });
+});
+afterAll(() => {
+  model.dispose();
+  rmSync(temporary, { recursive: true });
+});
+
+async function ask(adapter: string | null, prompt: "scene" | "text", options = {}): Promise<readonly number[]> {
+  const images = prompt === "scene" ? [image(join(adapterBase, "scene.png"))] : [];
+  const { tokenIds } = await model.generate(prompts[prompt], { max_new_tokens: 12, eos_token_id: [], images, adapter, ...options });
+  return tokenIds;
 }
 
-test("over Honeybee: merged", async () => {
-  const base = join(golden, "honeybee-tiny-c-abs");
-  const key = "language_model.model.layers.0.self_attn.q_proj.weight";
-  const before = (await openCheckpoint(base)).tensors.get(key);
-  const [rows = 0, columns = 0] = before?.shape ?? [];
-  const adapter = await adapterOver(key.slice(0, -".weight".length), [rows, columns], "honeybee");
-  const to = join(temporary, "merged");
-  await convert(adapter, to, { base });
-  const after = (await openCheckpoint(to)).tensors.get(key);
-  if (!before || !after) throw new Error(`no ${key}`);
-  const [was, is] = [await readFloat32(before), await readFloat32(after)];
-  // Only the first column changes: by 2 · 0.5 · (row + 1).
-  expect(Array.from(is)).toEqual(Array.from(was, (value, i) => (i % columns === 0 ? Math.fround(value + i / columns + 1) : value)));
-  using model = await load(adapter, { base });
-  expect((await model.generate("Hello", { max_new_tokens: 3 })).tokenIds.length).toBeGreaterThan(0);
+const requests = [null, "red", "blue", "ours"].flatMap((name) => (["scene", "text"] as const).map((prompt) => [name, prompt] as const));
+const expected = requests.map(([name, prompt]) => answers[name ?? "base"][prompt]);
+
+describe("each request gets its own adapter's answer", () => {
+  test("one after the other, though prompts begin alike", async () => {
+    for (const [i, [name, prompt]] of requests.entries()) expect(await ask(name, prompt)).toEqual(expected[i]);
+  });
+
+  test("all at once, in the rows of one batch", async () => {
+    expect(await Promise.all(requests.map(([name, prompt]) => ask(name, prompt)))).toEqual(expected);
+  });
+
+  test("with beams, as the adapter merged", async () => {
+    const beams = { max_new_tokens: 8, num_beams: 3 };
+    using alone = await load(join(vectors, "red"), { base: adapterBase });
+    const { tokenIds } = await alone.generate(prompts.text, { ...beams, eos_token_id: [] });
+    const [mixed] = await Promise.all([ask("red", "text", beams), ask("blue", "text"), ask(null, "text", beams)]);
+    expect(mixed).toEqual(tokenIds);
+  });
 });
 
-test("over MiniGPT-4 and BLIP-2: refused by name", async () => {
-  const adapter = await adapterOver("model.layers.0.self_attn.q_proj", [4, 4], "any");
-  for (const [base, name] of [
-    ["minigpt4-tiny", /adapters over a MiniGPT-4 .* are not supported/],
-    ["blip2-opt-tiny", /adapters over BLIP-2 .* are not supported/],
-  ] as const) {
-    await expect(load(adapter, { base: join(golden, base) })).rejects.toThrow(name);
-    await expect(convert(adapter, join(temporary, "never"), { base: join(golden, base) })).rejects.toThrow(name);
-  }
+test("LLaVA's own adapter, with its non_lora_trainables.bin: the projector is the request's, too", async () => {
+  const original = fileURLToPath(new URL("../../../golden/llava-tiny-original", import.meta.url));
+  const all = JSON.parse(readFileSync(join(original, "expected.json"), "utf8"));
+  using several = await load(original, { adapters: { lora: join(original, "lora") } });
+  const [tuned] = all.lora.cases;
+  const plain = all.cases.find(({ prompt, images }: typeof tuned) => prompt === tuned.prompt && images[0] === tuned.images[0]);
+  const run = async (adapter: string | null, { prompt, images, max_new_tokens }: typeof tuned) => {
+    const pictures = images.map((file: string) => image(join(original, file)));
+    return (await several.generate(prompt, { images: pictures, max_new_tokens, adapter })).tokenIds;
+  };
+  expect(await Promise.all([run("lora", tuned), run(null, plain)])).toEqual([tuned.tokenIds, plain.tokenIds]);
+});
+
+describe("mistakes", () => {
+  test("a name that was not loaded", async () => {
+    await expect(ask("green", "text")).rejects.toThrow('adapter: "green" was not loaded. There are: red, blue, ours.');
+  });
+
+  test("an adapter over another base", async () => {
+    const other = fileURLToPath(new URL("../../../golden/llama-tiny", import.meta.url));
+    await expect(load(other, { adapters: { red: join(vectors, "red") } })).rejects.toThrow("was trained over another base");
+  });
+
+  test("one that trained part of the language model whole", async () => {
+    const folder = join(temporary, "whole");
+    await writeTunedAdapter(folder);
+    const file = join(folder, "adapter_model.safetensors");
+    const { tensors } = await openSafetensors(file);
+    const norm = { name: "base_model.model.model.language_model.norm.weight", dtype: "float32", shape: [64] } as const;
+    const read = async () => new Uint8Array(new Float32Array(64).fill(2).buffer);
+    await writeSafetensors(join(temporary, "more.safetensors"), [...tensors.values(), { ...norm, read }]);
+    renameSync(join(temporary, "more.safetensors"), file);
+    await expect(load(adapterBase, { adapters: { whole: folder } })).rejects.toThrow(
+      "whole: cannot be one of several; merge it (waggle merge), or load it alone.\n  language_model.model.norm.weight was trained whole.",
+    );
+  });
+
+  test("an option that assemble() and inspect() do not know", async () => {
+    await expect(assemble(adapterBase, { adapters: {} } as never)).rejects.toThrow("adapters: is not an option");
+  });
 });

@@ -15,7 +15,7 @@ export { fresh, freshText } from "./fresh.ts";
 export { honeybeePrompt, honeybeePrompt2023 } from "./honeybee.ts";
 export { inspect, type ModelDescription, type PartDescription } from "./inspect.ts";
 export { assemble, load } from "./load.ts";
-export type { LoadOptions, Progress } from "./load-options.ts";
+export type { LoadOptions, ModelOptions, Progress } from "./load-options.ts";
 export type { Message, MessagePart } from "./message.ts";
 export { type CallOptions, type GenerateOptions, MultimodalModel } from "./multimodal-model.ts";
 export { PromptEncoder, type VisualPrompt } from "./prompt-encoder.ts";

@@ -36,6 +36,12 @@ export interface LoadOptions {
   readonly slots?: number;
 }
 
+/** How a model is loaded that answers. */
+export interface ModelOptions extends LoadOptions {
+  /** Adapters (PEFT folders or hub ids) over this model, by the names that requests choose them by. */
+  readonly adapters?: Readonly<Record<string, string>>;
+}
+
 export const loadOptionNames: readonly (keyof LoadOptions)[] = [
   "signal",
   "onProgress",

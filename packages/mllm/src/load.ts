@@ -8,6 +8,7 @@ import { mlp, type ProjectorFactory } from "@waggle/projectors";
 import { llavaHf, loadPromptTemplate, loadTokenizer } from "@waggle/text";
 import { clip, type VisionEncoder } from "@waggle/vision";
 import { authorsKeys, languageKeys, ownKeys, transformersKeys } from "./adapter-keys.ts";
+import { withAdapters } from "./adapters.ts";
 import { folderProcessor } from "./assets.ts";
 import { bindWeights } from "./bind.ts";
 import { blip2Assembly } from "./blip2.ts";
@@ -16,22 +17,37 @@ import { publishedKey } from "./checkpoint-keys.ts";
 import { type Composition, compose } from "./compose.ts";
 import { honeybeeComposition, honeybeeKey, honeybeeTokenizer } from "./honeybee.ts";
 import { authorsAssembly, originalLlavaAssembly } from "./llava-original.ts";
-import type { LoadOptions } from "./load-options.ts";
+import type { LoadOptions, ModelOptions } from "./load-options.ts";
 import { miniGpt4Assembly } from "./minigpt4.ts";
 import { isMiniGpt4 } from "./minigpt4-folder.ts";
 import { openMiniGpt4Files, openMiniGpt4Folder } from "./minigpt4-parts.ts";
 import { type LlavaConfig, type ModelConfig, readModelConfig } from "./model-config.ts";
 import { type ModelFolder, openModelFolder, openWeights } from "./model-folder.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
-import { type Assembly, boundAssembly, languageAssembly, start } from "./start.ts";
+import { type Assembly, boundAssembly, folderOf, languageAssembly, start } from "./start.ts";
 import { type TileMerge, tileMerge } from "./tile-merge.ts";
 
 /**
  * Loads a published checkpoint: a folder, or a hub id (looked for in the Hugging Face cache, downloaded if need be).
  * `config.json` says what it is; everything wrong with it, or with the weights, is one error, and nothing is half-loaded.
  */
-export async function load(id: string, options: LoadOptions = {}): Promise<MultimodalModel> {
-  return start(await assemble(id, options), options);
+export async function load(id: string, { adapters, ...options }: ModelOptions = {}): Promise<MultimodalModel> {
+  const model = await assemble(id, options);
+  return start(adapters ? await openAdapters(model, id, adapters, options) : model, options);
+}
+
+async function openAdapters(
+  model: Assembly,
+  id: string,
+  adapters: NonNullable<ModelOptions["adapters"]>,
+  { revision, prompt, ...options }: LoadOptions,
+): Promise<Assembly> {
+  if (model.origin?.adapted)
+    throw new ConfigError(id, [{ field: "adapters", message: "the model is an adapter itself; name its base, and it as one of several." }]);
+  const base = await folderOf(id, { ...options, ...(revision !== undefined && { revision }) });
+  const opened = new Map<string, Assembly>();
+  for (const [name, folder] of Object.entries(adapters)) opened.set(name, await assemble(folder, { ...options, base }));
+  return withAdapters(model, opened);
 }
 
 /** All that a published checkpoint's model is made of, with its weights bound but not read: to train it, or to start it later. */

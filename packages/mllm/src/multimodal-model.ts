@@ -3,6 +3,7 @@ import {
   type Engine,
   GenerationError,
   type GenerationOptions,
+  OptionsError,
   type ResolvedOptions,
   resolveOptions,
 } from "@waggle/generation";
@@ -10,6 +11,7 @@ import { type DecodeOptions, decodeImage, type ImageInput, type Picture } from "
 import { ConfigError } from "@waggle/nn";
 import type { Runtime } from "@waggle/runtime";
 import { PromptError, type Tokenizer } from "@waggle/text";
+import type { Adapters } from "./adapters.ts";
 import { type BatchPrompt, generateAll } from "./batch.ts";
 import { ChatStream, type GenerateResult, type StartedAnswer } from "./chat-stream.ts";
 import { type Dialect, visibleIds } from "./dialect.ts";
@@ -20,6 +22,8 @@ import type { PromptEncoder } from "./prompt-encoder.ts";
 
 export interface CallOptions extends GenerationOptions {
   readonly signal?: AbortSignal | undefined;
+  /** One of the adapters that the model was loaded with. Default: none, the base answers. */
+  readonly adapter?: string | null | undefined;
 }
 
 export interface GenerateOptions extends CallOptions {
@@ -43,6 +47,7 @@ export interface ModelParts {
   readonly pictures: PictureFeatures | null;
   /** null where the projector cannot say what it looked at. */
   readonly explain: Explain | null;
+  readonly adapters: Adapters | null;
   readonly defaults: GenerationOptions;
   readonly limits: Omit<DecodeOptions, "signal">;
   readonly loadMs: number;
@@ -107,10 +112,11 @@ export class MultimodalModel implements Disposable {
     this.dispose();
   }
 
-  async #start(prompt: string | readonly Message[], { images, signal, ...given }: GenerateOptions): Promise<StartedAnswer> {
+  async #start(prompt: string | readonly Message[], { images, signal, adapter: name, ...given }: GenerateOptions): Promise<StartedAnswer> {
     if (this.#disposed) throw new GenerationError("disposed", "the model is disposed; load it again");
     const { engine, encoder, tokenizer, detokenizer = tokenizer, dialect, defaults, loadMs } = this.#parts;
     const began = performance.now();
+    const adapter = this.#adapterNumber(name);
     const isText = typeof prompt === "string";
     const options = resolveOptions(defaults, (!isText && dialect?.conversation) || {}, given);
     signal?.throwIfAborted();
@@ -128,7 +134,7 @@ export class MultimodalModel implements Disposable {
       for (const picture of placed) picture.release();
     };
     try {
-      for (const input of inputs) placed.push(await this.#look(input, signal));
+      for (const input of inputs) placed.push(await this.#look(input, signal, adapter));
       const encodeMs = performance.now() - began;
       const ids = encoder.ids(
         text,
@@ -142,6 +148,7 @@ export class MultimodalModel implements Disposable {
         detokenizer,
         options: withStops(options, stop, given.eos_token_id != null, tokenizer),
         visiblePrompt: dialect && visibleIds(dialect, options),
+        adapter,
         signal,
       });
       const imageTokens = segments.reduce((sum, segment) => sum + ("rows" in segment ? segment.rows : 0), 0);
@@ -152,11 +159,18 @@ export class MultimodalModel implements Disposable {
     }
   }
 
-  async #look(input: ImageInput, signal: AbortSignal | undefined): Promise<PlacedPicture> {
-    const { pictures, limits } = this.#parts;
+  #adapterNumber(name: string | null | undefined): number {
+    const { names = [] } = this.#parts.adapters ?? {};
+    if (name == null || names.includes(name)) return name == null ? 0 : names.indexOf(name) + 1;
+    const there = names.length > 0 ? `There are: ${names.join(", ")}.` : "None were: load(model, { adapters: { name: folder } }).";
+    throw new OptionsError([`adapter: ${JSON.stringify(name)} was not loaded. ${there}`]);
+  }
+
+  async #look(input: ImageInput, signal: AbortSignal | undefined, adapter: number): Promise<PlacedPicture> {
+    const { pictures, limits, adapters } = this.#parts;
     if (!pictures) throw new PromptError("images", "the model takes text only.");
     const picture = await decodeImage(input, { ...limits, ...(signal && { signal }) });
-    return pictures.place(picture, signal);
+    return pictures.place(picture, signal, adapters?.variants[adapter] ? adapter : 0);
   }
 }
 

@@ -18,8 +18,14 @@ interface Entry {
   lastUsed: number;
 }
 
-/** Writes a picture's visual tokens into `features` from row `firstRow` on. */
-export type Encode = (picture: Picture, features: Resident, firstRow: number, signal: AbortSignal | undefined) => Promise<void>;
+/** Writes a picture's visual tokens into `features` from row `firstRow` on. `variant`: with which weights, 0 for the model's own. */
+export type Encode = (
+  picture: Picture,
+  features: Resident,
+  firstRow: number,
+  signal: AbortSignal | undefined,
+  variant: number,
+) => Promise<void>;
 
 export interface PictureEncoder {
   /** How many visual tokens a picture has. */
@@ -61,26 +67,26 @@ export class PictureFeatures {
   }
 
   /** The picture's tokens, encoded if they are not there. Pictures are encoded one after the other, in the order of the calls. */
-  place(picture: Picture, signal?: AbortSignal): Promise<PlacedPicture> {
-    const turn = this.#last.then(() => this.#placeNow(picture, signal));
+  place(picture: Picture, signal?: AbortSignal, variant = 0): Promise<PlacedPicture> {
+    const turn = this.#last.then(() => this.#placeNow(picture, signal, variant));
     this.#last = turn.catch(() => {});
     return turn;
   }
 
-  async #placeNow(picture: Picture, signal: AbortSignal | undefined): Promise<PlacedPicture> {
+  async #placeNow(picture: Picture, signal: AbortSignal | undefined, variant: number): Promise<PlacedPicture> {
     signal?.throwIfAborted();
-    const identity = identityOf(picture);
-    const entry = this.#entries.get(identity) ?? (await this.#add(identity, picture, signal));
+    const identity = `${identityOf(picture)}${variant === 0 ? "" : ` ${variant}`}`;
+    const entry = this.#entries.get(identity) ?? (await this.#add(identity, picture, signal, variant));
     entry.uses += 1;
     entry.lastUsed = ++this.#clock;
     const { firstRow, rows } = entry;
     return { identity, firstRow, rows, release: once(() => (entry.uses -= 1)) };
   }
 
-  async #add(identity: string, picture: Picture, signal: AbortSignal | undefined): Promise<Entry> {
+  async #add(identity: string, picture: Picture, signal: AbortSignal | undefined, variant: number): Promise<Entry> {
     const rows = this.#encoder.tokens(picture);
     const firstRow = await this.#freeRows(rows);
-    await this.#encoder.encode(picture, this.#resident, firstRow, signal);
+    await this.#encoder.encode(picture, this.#resident, firstRow, signal, variant);
     const entry = { identity, firstRow, rows, uses: 0, lastUsed: 0 };
     this.#entries.set(identity, entry);
     return entry;

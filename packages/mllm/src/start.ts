@@ -3,12 +3,21 @@ import { type OnProgress as CheckpointProgress, openCheckpoint, resolveModel, We
 import { type Detokenizer, Engine, type GenerationOptions } from "@waggle/generation";
 import type { GraphDefinition } from "@waggle/graph";
 import type { ImageProcessor, Size } from "@waggle/image";
-import { decoderGraph, type LanguageModel } from "@waggle/language";
+import type { LanguageModel } from "@waggle/language";
 import { ConfigError, checkOptions, initialize, type StateDict } from "@waggle/nn";
-import { placeWeights, type Resident, Runtime, type OnProgress as RuntimeProgress, type Session, type WeightPlacer } from "@waggle/runtime";
+import {
+  type CompileOptions,
+  placeWeights,
+  type Resident,
+  Runtime,
+  type OnProgress as RuntimeProgress,
+  type Session,
+  type WeightPlacer,
+} from "@waggle/runtime";
 import { loadPromptTemplate, loadTokenizer, type PromptTemplate, type Tokenizer } from "@waggle/text";
 import { Tensor } from "onnxruntime-common";
 import type { AdapterKeys } from "./adapter-keys.ts";
+import { type Adapters, adapterWeights, decoderWith } from "./adapters.ts";
 import { folderProcessor, generationDefaults } from "./assets.ts";
 import type { Composition } from "./compose.ts";
 import type { Dialect } from "./dialect.ts";
@@ -51,6 +60,8 @@ export interface Assembly {
   readonly origin?: Origin;
   /** The folder that tokenizer and settings came from, where they did. */
   readonly settings?: string;
+  /** Several over this base, of which each request takes one or none. */
+  readonly adapters?: Adapters;
   /** When loading began, by performance.now(). */
   readonly began: number;
 }
@@ -173,37 +184,71 @@ export async function languageAssembly(language: LanguageModel, folder: string, 
 
 /** Compiles the sessions. */
 export async function start(assembly: Assembly, options: LoadOptions = {}): Promise<MultimodalModel> {
-  const { language, sight, tokenizer, detokenizer, template, defaults, began } = assembly;
+  const { language, sight, tokenizer, detokenizer, template, defaults, adapters = null, began } = assembly;
   const { signal, onProgress, threads, device, slots } = options;
   signal?.throwIfAborted();
   const runtime = new Runtime({ ...(threads !== undefined && { threads }), ...(device !== undefined && { device }) });
   try {
     const encoder = new PromptEncoder(tokenizer, template, sight);
     const compile = { weights: weightPlacer(options.weightCache), ...(signal && { signal }), ...(onProgress && { onProgress }) };
-    const session = await runtime.compile({ name: "decoder", ...decoderGraph(language) }, compile);
-    const pictures = sight && (await openEyes(runtime, await runtime.compile(sight.graph(), compile), sight, language.hidden_size));
+    const session = await runtime.compile({ name: "decoder", ...decoderWith(language, adapters) }, compile);
+    const pictures = sight && (await openEyes({ runtime, sight, adapters, compile, width: language.hidden_size }));
     const blank = await runtime.allocate("float32", [1, language.hidden_size]);
     const features = (): Resident => pictures?.resident ?? blank;
-    const engine = new Engine({ runtime, session, decoder: language, features, ...(slots !== undefined && { slots }) });
+    const engine = new Engine({
+      runtime,
+      session,
+      decoder: language,
+      features,
+      adapters: adapters?.names.length ?? 0,
+      ...(slots !== undefined && { slots }),
+    });
     const loadMs = performance.now() - began;
     const limits = options.pictures ?? {};
     const dialect = sight?.dialect;
     const how = sight?.explain() ?? null;
     const explain = sight && how ? explainer(runtime, how, sight.processor, compile.weights) : null;
-    return new MultimodalModel({ runtime, engine, encoder, tokenizer, detokenizer, dialect, pictures, explain, defaults, limits, loadMs });
+    return new MultimodalModel({
+      runtime,
+      engine,
+      encoder,
+      tokenizer,
+      detokenizer,
+      dialect,
+      pictures,
+      explain,
+      adapters,
+      defaults,
+      limits,
+      loadMs,
+    });
   } catch (error) {
     runtime.dispose();
     throw error;
   }
 }
 
-function openEyes(runtime: Runtime, vision: Session, { processor, tokensPerImage, tiles }: Sight, width: number): Promise<PictureFeatures> {
-  const encode: Encode = async (picture, features, firstRow, signal) => {
+interface Eyes {
+  readonly runtime: Runtime;
+  readonly sight: Sight;
+  readonly adapters: Adapters | null;
+  readonly compile: CompileOptions;
+  readonly width: number;
+}
+
+async function openEyes({ runtime, sight, adapters, compile, width }: Eyes): Promise<PictureFeatures> {
+  const { processor, tokensPerImage, tiles } = sight;
+  const graph = sight.graph();
+  const inputs = { ...graph.inputs, ...Object.fromEntries(adapters?.varying ?? []) };
+  const vision = await runtime.compile({ ...graph, inputs }, compile);
+  const weights = adapters ? await adapterWeights(runtime, adapters, compile) : [];
+  const encode: Encode = async (picture, features, firstRow, signal, variant) => {
     const { pixel_values, shape } = await processor.process([picture], signal ? { signal } : {});
     const write = [{ output: "features", into: features, axis: 0, offset: [firstRow] }];
     const feeds = {
       pixel_values: new Tensor("float32", pixel_values, shape),
       ...(tiles && { token_rows: int64(tiles.tokenRows(picture)) }),
+      ...weights[variant],
     };
     await vision.run(feeds, { write, ...(signal && { signal }) });
   };

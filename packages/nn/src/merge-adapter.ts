@@ -64,6 +64,11 @@ export interface MergedSource extends WeightSource {
   readonly update: LowRankUpdate;
 }
 
+/** Is it a weight that {@link mergeAdapter} put an update into? */
+export function isMerged(source: WeightSource | null): source is MergedSource {
+  return source !== null && "update" in source && "base" in source;
+}
+
 export function mergedSource(weight: WeightSource, update: LowRankUpdate, product?: MatrixProduct): MergedSource {
   const { A, B, scale, transposed } = update;
   const content = ["lora", weight.fingerprint, A.fingerprint, B.fingerprint, scale, transposed].join(" ");
