@@ -75,6 +75,7 @@ export async function runStage(
     for (const [path, parameter] of trainable) run.learnt.set(path, parameter);
     return result;
   } finally {
+    setRecompute(modules, false);
     task.dispose();
     validation?.dispose();
   }
