@@ -1,7 +1,8 @@
 import { createInterface, type Interface } from "node:readline/promises";
 import { type ChatStream, ImageError, type ImageInput, image, type Message } from "@waggle/mllm";
 
-const help = "/image FILE adds a picture to the next message, /reset begins anew, /exit leaves.";
+const help =
+  "/image FILE adds a picture to the next message, /adapter NAME answers with it (without a name: with none), /reset begins anew, /exit leaves.";
 
 /**
  * A conversation in a terminal. The messages are kept here and handed over whole each time; the model's cache sees
@@ -10,23 +11,29 @@ const help = "/image FILE adds a picture to the next message, /reset begins anew
  * Ctrl-C while an answer is made stops the answer, at the prompt it leaves (as Ctrl-D and /exit do).
  */
 export class Conversation {
-  readonly #answer: (messages: readonly Message[]) => ChatStream;
+  readonly #answer: (messages: readonly Message[], adapter: string | null) => ChatStream;
   readonly #input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly #output: NodeJS.WritableStream;
   #messages: readonly Message[] = [];
   #images: readonly ImageInput[];
+  readonly #adapters: readonly string[];
+  #adapter: string | null;
   #running: ChatStream | null = null;
 
   constructor(options: {
-    readonly answer: (messages: readonly Message[]) => ChatStream;
+    readonly answer: (messages: readonly Message[], adapter: string | null) => ChatStream;
     readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
     readonly output: NodeJS.WritableStream;
     readonly images: readonly ImageInput[];
+    /** Of the model; the first answers until another is asked for. */
+    readonly adapters?: readonly string[];
   }) {
     this.#answer = options.answer;
     this.#input = options.input;
     this.#output = options.output;
     this.#images = options.images;
+    this.#adapters = options.adapters ?? [];
+    this.#adapter = this.#adapters[0] ?? null;
   }
 
   /** Until the user leaves or the input ends. */
@@ -62,6 +69,8 @@ export class Conversation {
     const [, command, rest = ""] = /^\/(\S+)\s*(.*)$/s.exec(line) ?? [];
     if (command === undefined) return line === "" ? undefined : this.#ask(line);
     if (command === "image" && rest !== "") this.#images = [...this.#images, image(withoutQuotes(rest))];
+    else if (command === "adapter" && (rest === "" || this.#adapters.includes(rest))) this.#adapter = rest || null;
+    else if (command === "adapter") this.#output.write(`There is no adapter ${rest}, but: ${this.#adapters.join(", ") || "none"}.\n`);
     else if (command === "reset") {
       this.#messages = [];
       this.#images = [];
@@ -71,7 +80,7 @@ export class Conversation {
   /** A question that fails leaves no trace: it can be asked again. Pictures that cannot be read are let go. */
   async #ask(question: string): Promise<void> {
     const messages: readonly Message[] = [...this.#messages, { role: "user", content: [...this.#images, question] }];
-    const answer = this.#answer(messages);
+    const answer = this.#answer(messages, this.#adapter);
     this.#running = answer;
     let said = false;
     try {

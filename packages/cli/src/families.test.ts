@@ -80,6 +80,18 @@ test.each([
   expect(JSON.parse(await generate(to, [join(original, images[0])], args))).toMatchObject({ tokenIds });
 });
 
+test("chat: adapters over one base, one after the other", async () => {
+  const original = join(golden, "llava-tiny-original");
+  const args = ["chat", original, "--adapter", `tuned=${join(original, "lora")}`, "--greedy", "--max-new-tokens", "6"];
+  const child = promisify(execFile)(process.execPath, [waggle, ...args], { timeout: 60_000 });
+  child.child.stdin?.end("Hello\n/reset\n/adapter\nHello\n/reset\n/adapter tuned\nHello\n/adapter other\n");
+  const said = (await child).stdout.trimEnd().split("\n");
+  expect(said.at(-1)).toBe("There is no adapter other, but: tuned.");
+  const [tuned, base, again] = said;
+  expect(again).toBe(tuned);
+  expect(base).not.toBe(tuned);
+});
+
 describe("a BLIP-2 folder", () => {
   test.each(["caption_b", "vqa_1_a"])("%s", async (name) => {
     const { picture, prompt, max_new_tokens, new_text_stripped } = runsOf("blip2-opt-tiny")[name];

@@ -1,6 +1,6 @@
 import { mini } from "@waggle/mini";
 import type { MultimodalModel } from "@waggle/mllm";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { progressDisplay } from "./progress-bar.ts";
 
 /** `mini` is the embedded model; everything else is a folder or a hub id. */
@@ -31,13 +31,37 @@ export function modelOptions({ base }: ModelFlags): { base?: string } {
   return base === undefined ? {} : { base: modelId(base) };
 }
 
+/** Adapters over one base, their folders by name. */
+export interface AdapterFlags {
+  readonly adapter?: Readonly<Record<string, string>>;
+}
+
+export function addAdapterFlags(command: Command): Command {
+  return command.option("--adapter <name=folder>", "a LoRA adapter (PEFT) over the model, by a name; may be given several times", named);
+}
+
+function named(text: string, earlier: AdapterFlags["adapter"] = {}): AdapterFlags["adapter"] {
+  const [, name, folder] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+  if (name === undefined || folder === undefined) throw new InvalidArgumentError("Expected NAME=FOLDER.");
+  return { ...earlier, [name]: folder };
+}
+
 /** Loads a model with a progress bar, hands it to `use`, and disposes of it whatever happens. */
-export async function withModel<T>(name: string, flags: ModelFlags & PromptFlags, use: (model: MultimodalModel) => Promise<T>): Promise<T> {
+export async function withModel<T>(
+  name: string,
+  flags: ModelFlags & PromptFlags & AdapterFlags,
+  use: (model: MultimodalModel) => Promise<T>,
+): Promise<T> {
   // Only now: what runs models takes a second to load, which `waggle --help` and a misspelt flag need not wait for.
   const { honeybeePrompt2023, load } = await import("@waggle/mllm");
   const { onProgress, stop } = progressDisplay();
   const prompt = flags.honeybee2023 && { prompt: honeybeePrompt2023 };
-  const model = await load(modelId(name), { onProgress, ...modelOptions(flags), ...prompt }).finally(stop);
+  const model = await load(modelId(name), {
+    onProgress,
+    ...modelOptions(flags),
+    ...(flags.adapter && { adapters: flags.adapter }),
+    ...prompt,
+  }).finally(stop);
   try {
     return await use(model);
   } finally {

@@ -62,6 +62,11 @@ export class MultimodalModel implements Disposable {
     this.#parts = parts;
   }
 
+  /** The names of the adapters that it was loaded with. */
+  get adapters(): readonly string[] {
+    return this.#parts.adapters?.names ?? [];
+  }
+
   /**
    * Answers a conversation. Messages are handed over whole each turn; as far as they begin like an earlier turn,
    * what was computed for it is used again.
@@ -160,7 +165,7 @@ export class MultimodalModel implements Disposable {
   }
 
   #adapterNumber(name: string | null | undefined): number {
-    const { names = [] } = this.#parts.adapters ?? {};
+    const names = this.adapters;
     if (name == null || names.includes(name)) return name == null ? 0 : names.indexOf(name) + 1;
     const there = names.length > 0 ? `There are: ${names.join(", ")}.` : "None were: load(model, { adapters: { name: folder } }).";
     throw new OptionsError([`adapter: ${JSON.stringify(name)} was not loaded. ${there}`]);
