@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { access, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { mini } from "@waggle/mini";
 import type { Recipe } from "@waggle/train";
 
 /** A recipe from a JSON file, or from a module's default export. Paths in JSON are relative to the file. */
@@ -12,7 +13,7 @@ export async function openRecipe(file: string): Promise<Recipe> {
   });
   if (extname(path) === ".json") {
     const { readRecipe } = await import("@waggle/train");
-    return readRecipe(path);
+    return readRecipe(path, { mini });
   }
   const { default: recipe } = (await importModule(path)) as { readonly default?: unknown };
   if (isRecipe(recipe)) return recipe;

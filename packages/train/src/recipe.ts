@@ -97,10 +97,10 @@ const recipe = z.strictObject({
 type Fields<Schema extends z.ZodType> = z.infer<Schema>;
 
 /**
- * Reads a recipe from a JSON file; paths in it are relative to its folder.
+ * Reads a recipe from a JSON file; paths in it are relative to its folder. `names` are models by names of their own.
  * @throws ConfigError with every mistake, in any of the stages.
  */
-export async function readRecipe(file: string): Promise<Recipe> {
+export async function readRecipe(file: string, names: Readonly<Record<string, string>> = {}): Promise<Recipe> {
   const { model, base, stages, ...rest } = parseConfig(file, recipe, await readJson(file));
   const folder = dirname(resolve(file));
   const problems: ConfigProblem[] = [];
@@ -110,7 +110,7 @@ export async function readRecipe(file: string): Promise<Recipe> {
     if (found !== null) built.push(found);
   }
   if (problems.length > 0) throw new ConfigError(file, problems);
-  const place = (id: string): string => (/^\.{1,2}\//.test(id) ? resolve(folder, id) : id);
+  const place = (id: string): string => names[id] ?? (/^\.{1,2}\//.test(id) ? resolve(folder, id) : id);
   return { model: () => assemble(place(model), base === undefined ? {} : { base: place(base) }), stages: built, ...rest };
 }
 
