@@ -139,7 +139,7 @@ export function embedding(ids: Value, table: Value): Value {
 export function layerNorm(x: Value, scale: Value | null, bias: Value | null, { epsilon }: Epsilon): Value {
   const width = x.shape.at(-1);
   if (typeof width !== "number") throw new ShapeError(`layerNorm: the last axis of ${formatShape(x.shape)} must be known.`);
-  const weight = scale ?? constant(new Float32Array(width).fill(1));
+  const weight = scale ?? constant(new Array<number>(width).fill(1), { dtype: x.dtype });
   return first(applyAll(neuralRules, "LayerNorm", bias === null ? [x, weight] : [x, weight, bias], { epsilon }));
 }
 

@@ -1,4 +1,5 @@
 /** Operators on pictures [B, C, H, W]: convolution, pooling, resizing, sampling. */
+import type { DataType } from "../data-type.ts";
 import { type Dim, dimEquals, formatShape, type Shape } from "../dim.ts";
 import { float, int, ints, type OnnxAttributes, string } from "../onnx-attributes.ts";
 import { apply, applyAll, operand, type Rules, requireFloat } from "../op-rule.ts";
@@ -143,21 +144,21 @@ export const pictureRules: Rules<PictureAttributes> = {
       portable: (inputs, { size }) => {
         const x = operand("AdaptiveAveragePool2d", inputs[0]);
         const [H, W] = [Number(x.shape[2]), Number(x.shape[3])];
-        const rows = size[0] === H ? x : matmul(poolingMatrix(H, size[0]), x);
-        return size[1] === W ? rows : matmul(rows, poolingMatrix(W, size[1]), { transB: true });
+        const rows = size[0] === H ? x : matmul(poolingMatrix(H, size[0], x.dtype), x);
+        return size[1] === W ? rows : matmul(rows, poolingMatrix(W, size[1], x.dtype), { transB: true });
       },
     },
   },
 };
 
 /** [out, in]: row i holds 1/width in the columns floor(i·in/out) … ceil((i+1)·in/out), as torch bins them. */
-function poolingMatrix(size: number, out: number): Value {
-  const data = new Float32Array(out * size);
+function poolingMatrix(size: number, out: number, dtype: DataType): Value {
+  const data = new Array<number>(out * size).fill(0);
   for (let i = 0; i < out; i += 1) {
     const [start, end] = [Math.floor((i * size) / out), Math.ceil(((i + 1) * size) / out)];
     data.fill(1 / (end - start), i * size + start, i * size + end);
   }
-  return constant(data, { shape: [out, size] });
+  return constant(data, { shape: [out, size], dtype });
 }
 
 /** 2-d convolution: x [B, C, H, W], weight [out, C/groups, kh, kw], bias [out]; pads are top, left, bottom, right. */
