@@ -61,7 +61,7 @@
       cursor: { sync: { key: sync.key }, focus: { prox: 16 } },
       scales: { x: { time: false }, y: column === "tokensPerSecond" ? { range: (_, __, most) => [0, most * 1.05] } : {} },
       axes: [
-        { ...axis, space: 60, size: 36, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick : "")) },
+        { ...axis, space: 44, size: 36, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? tick : "")) },
         { ...axis, size: 64, values: (_, ticks) => ticks.map(short) },
       ],
       series: [{ label: "step" }, ...lines.map(({ line }) => line)],

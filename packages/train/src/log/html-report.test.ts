@@ -63,7 +63,11 @@ test("the page holds all that happened", async () => {
     sample(6, "a <bee>"),
     { type: "end", step: 6, loss: 1, path: "out" },
   ];
-  const settings = { seed: 3, stages: [{ optimizer: { lr: 1e-4, betas: [0.9, 0.999] }, trainable: ["projector", /lora/] }], nothing: null };
+  const settings = {
+    seed: 3,
+    "1 align": { optimizer: { lr: 1e-4, groups: [] }, trainable: ["projector", /lora/], parts: [{ name: "a" }] },
+    nothing: null,
+  };
   const html = await page(path, events, { title: "A <run>", settings });
   expect(await readdir(join(folder, "new"))).toEqual(["report.html"]);
   const { steps, samples, validation, ended, elapsed } = dataOf(html);
@@ -82,7 +86,13 @@ test("the page holds all that happened", async () => {
   expect(await sharp(Buffer.from(bytes, "base64")).metadata()).toMatchObject({ width: 9, height: 7 });
   expect([ended, elapsed]).toEqual([true, 11_000]);
   expect(html).toContain("From 6 at step 1 to 1 at step 6; lowest 1 at step 6, highest 6 at step 1.");
-  for (const row of ["stages.0.optimizer.betas</th><td>0.9, 0.999", "stages.0.trainable</th><td>projector, /lora/", "nothing</th><td>null"])
+  for (const row of [
+    "<caption>1 align",
+    "optimizer.groups</th><td>–",
+    "trainable</th><td>projector, /lora/",
+    "parts.0.name</th><td>a",
+    "nothing</th><td>null",
+  ])
     expect(html).toContain(row);
 });
 

@@ -86,7 +86,7 @@ test("other events stand above the line", () => {
     "step 1: saved out/step-1",
     "step 1: “What?” → “A bee.”, expected “A wasp.”",
     "align     2/1000  loss 1.2346  lr 1.00e-4  23.5k tokens/s  33m 16s left",
-    "done: 2 steps, loss 0.2500",
+    "done: 2 steps, loss 0.2500; learnt: out",
     "",
   ]);
 });
@@ -109,7 +109,7 @@ test("what comes from data cannot move the cursor, and skipped samples do not fl
     "step 1: “[2J x” → “a 31mb”, expected “c”",
     ...Array.from({ length: 10 }, (_, i) => `skipped s ${i}: bad`),
     "further skipped samples are counted only",
-    "done: 1 steps, loss 1.0000",
+    "done: 1 steps, loss 1.0000; learnt: out",
     "30 samples were skipped",
     "",
   ]);

@@ -61,7 +61,7 @@ async function parts() {
 }
 
 function summary({ stages, steps, validation, elapsed, ended, skippedCount }: ReportData): string {
-  const total = stages.reduce((sum, stage) => sum + stage.steps, 0);
+  const total = sum(stages.map((stage) => stage.steps));
   const done = steps.step.at(-1) ?? 0;
   const best = validation.reduce<number | null>((least, { loss }) => (least === null || loss < least ? loss : least), null);
   const facts: [string, string][] = [
@@ -71,7 +71,7 @@ function summary({ stages, steps, validation, elapsed, ended, skippedCount }: Re
     ...(best === null ? [] : [["Best validation loss", shown(best)] satisfies [string, string]]),
     ["Time", duration(elapsed)],
     ["Tokens per second", shown(mean(steps.tokensPerSecond))],
-    ["Wait for data per step", `${shown(mean(steps.waitMs))} ms`],
+    ["Wait for data", `${shown(mean(steps.waitMs))} ms a step, ${shown((100 * sum(steps.waitMs)) / Math.max(1, elapsed))} %`],
     ["Skipped samples", String(skippedCount)],
   ];
   return `<dl class="facts">${facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${value}</dd></div>`).join("")}</dl>\n`;
@@ -125,19 +125,32 @@ function samples(all: readonly ReportSample[]): string {
   return `<section><h2>Samples</h2><div class="samples">${cards.join("\n")}</div></section>\n`;
 }
 
+/** What is nested gets a table of its own: stages stand side by side. */
 function settingsTable(settings: Readonly<Record<string, unknown>>): string {
-  const rows = flat(settings).map(([name, value]) => `<tr><th scope="row">${escaped(name)}</th><td>${escaped(value)}</td></tr>`);
-  if (rows.length === 0) return "";
-  return `<section><h2>Settings</h2><div class="scroll"><table><tbody>${rows.join("\n")}</tbody></table></div></section>\n`;
+  const all = Object.entries(settings);
+  const plain = Object.fromEntries(all.filter(([, value]) => !isNested(value)));
+  const groups: [string, unknown][] = [["", plain], ...all.filter(([, value]) => isNested(value))];
+  const tables = groups.flatMap(([name, group]) => {
+    const rows = flat(group).map(([key, value]) => `<tr><th scope="row">${escaped(key)}</th><td>${escaped(value)}</td></tr>`);
+    const caption = name === "" ? "" : `<caption>${escaped(name)}</caption>`;
+    return rows.length === 0 ? [] : [`<table>${caption}<tbody>${rows.join("\n")}</tbody></table>`];
+  });
+  return tables.length === 0 ? "" : `<section><h2>Settings</h2><div class="settings">${tables.join("\n")}</div></section>\n`;
+}
+
+function isNested(value: unknown): value is object {
+  return value !== null && typeof value === "object" && !(value instanceof RegExp) && !isList(value);
+}
+
+/** Of plain values. */
+function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value) && !value.some(isNested);
 }
 
 /** Nested values under names with dots. */
 function flat(value: unknown, name = ""): [string, string][] {
   if (value === undefined || typeof value === "function") return [];
-  const nested = value !== null && typeof value === "object" && !(value instanceof RegExp);
-  if (!nested) return [[name, String(value)]];
-  if (Array.isArray(value) && value.every((each) => each === null || typeof each !== "object" || each instanceof RegExp))
-    return [[name, value.join(", ")]];
+  if (!isNested(value)) return [[name, isList(value) ? value.join(", ") || "–" : String(value)]];
   return Object.entries(value).flatMap(([key, inner]) => flat(inner, name === "" ? key : `${name}.${key}`));
 }
 
@@ -162,8 +175,12 @@ function numbers({ steps }: ReportData): string {
 <tbody>${rows.join("\n")}</tbody></table></div></details></section>\n`;
 }
 
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
 function mean(values: readonly number[]): number | undefined {
-  return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length;
+  return values.length === 0 ? undefined : sum(values) / values.length;
 }
 
 /** Four digits. */
