@@ -143,7 +143,7 @@ test("the gradient passes where x passed; ONNX without ONNX Runtime's own operat
   expect(new Set(passed).size).toBe(2);
   expect([...floats(results.y)]).toEqual(values.map((value, i) => value * (passed[i] ?? 0)));
   expect([...floats(results.dx)]).toEqual(passed.map((pass) => 3 * pass));
-  const portable = await runGraph({ inputs: { x, seed }, outputs: { y } }, feeds, "onnx");
+  const portable = await runGraph({ inputs: { x, seed }, outputs: { y } }, feeds, "portable");
   expectClose(portable.y, results.y, { abs: 0, rel: 0 });
 });
 
