@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { NamedTensor } from "@waggle/checkpoint";
@@ -46,4 +46,25 @@ test("a full disk is an error that says so, and leaves what was there", async ()
 
 test("no checkpoint, and a file that is none", async () => {
   expect(await new RunCheckpoints(join(scratch, "none"), 1).latest()).toBeNull();
+});
+
+test("what a killed process left half-written is removed, and nothing else", async () => {
+  const folder = join(scratch, "killed");
+  const checkpoints = new RunCheckpoints(folder, 1);
+  await checkpoints.save(at(1, 1), [tensor()]);
+  for (const name of [".step-00000002.safetensors.4711-0a1b2c3d.tmp", "notes.tmp"]) await writeFile(join(folder, name), "half");
+  await checkpoints.save(at(2, 2), [tensor()]);
+  expect((await readdir(folder)).sort()).toEqual(["notes.tmp", "step-00000002.safetensors"]);
+});
+
+test("a damaged newest checkpoint is named, with what to do", async () => {
+  const checkpoints = new RunCheckpoints(join(scratch, "damaged"), 2);
+  for (const step of [1, 2]) await checkpoints.save(at(step, 1), [tensor()]);
+  await writeFile(checkpoints.pathOf(2), "damaged");
+  await expect(checkpoints.latest()).rejects.toMatchObject({
+    ...{ name: "TrainingError", code: "checkpoint" },
+    message: expect.stringMatching(/step-00000002\.safetensors: .* Remove the file to go on from the checkpoint before it\.$/),
+  });
+  await rm(checkpoints.pathOf(2));
+  expect((await checkpoints.latest())?.position.step).toBe(1);
 });

@@ -26,6 +26,8 @@ export interface RunPosition {
 }
 
 const NAME = /^step-(\d+)\.safetensors$/;
+/** What is left of one that was being written when its process was killed. */
+const HALF = /^\.step-\d+\.safetensors\..*\.tmp$/;
 
 export class RunCheckpoints {
   readonly folder: string;
@@ -43,6 +45,7 @@ export class RunCheckpoints {
   /** Writes a checkpoint; then removes those that are neither among the last ones nor the best. */
   async save(position: RunPosition, tensors: Iterable<NamedTensor>): Promise<string> {
     const path = this.pathOf(position.step);
+    for (const name of await this.#names()) if (HALF.test(name)) await rm(join(this.folder, name), { force: true });
     await writeSafetensors(path, tensors, { metadata: { format: "pt", waggle: JSON.stringify(position) } });
     const steps = await this.#steps();
     const kept = new Set([...steps.slice(-this.#keep), position.best?.step]);
@@ -59,14 +62,20 @@ export class RunCheckpoints {
     const step = (await this.#steps()).at(-1);
     if (step === undefined) return null;
     const path = this.pathOf(step);
-    const { metadata, tensors } = await openSafetensors(path);
+    const { metadata, tensors } = await openSafetensors(path).catch((cause: unknown) => {
+      const what = cause instanceof Error ? cause.message : String(cause);
+      throw new TrainingError("checkpoint", `${what} Remove the file to go on from the checkpoint before it.`, { path }, { cause });
+    });
     if (metadata.waggle === undefined)
       throw new TrainingError("checkpoint", `${path}: is no checkpoint of a run: its header has no "waggle" entry.`, { path });
     return { path, position: JSON.parse(metadata.waggle) as RunPosition, tensors };
   }
 
   async #steps(): Promise<readonly number[]> {
-    const names = await readdir(this.folder).catch(() => []);
-    return names.flatMap((name) => (NAME.test(name) ? [Number(NAME.exec(name)?.[1])] : [])).sort((a, b) => a - b);
+    return (await this.#names()).flatMap((name) => (NAME.test(name) ? [Number(NAME.exec(name)?.[1])] : [])).sort((a, b) => a - b);
+  }
+
+  #names(): Promise<readonly string[]> {
+    return readdir(this.folder).catch(() => []);
   }
 }

@@ -1,5 +1,5 @@
 /** Stages that follow each other: what one learnt is there in the next, also if the run stops in between. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSafetensors, readFloat32 } from "@waggle/checkpoint";
@@ -143,4 +143,18 @@ test("a broken sample of the validation set is treated as one of the training se
   };
   const tune = part({ trainable: ["projector"], validation: broken, onBroken: "skip" });
   await expect(run({ stages: [tune], out: newFolder() })).resolves.toMatchObject({ steps: 3 });
+});
+
+test("a folder where no lock can be made, and logs that cannot be closed: the error is what went wrong first", async () => {
+  let long = newFolder();
+  while (long.length < 4085) long = join(long, "x".repeat(Math.min(200, 4089 - long.length))); // a path may have 4095 bytes
+  await expect(run({ stages: [part({ trainable: ["projector"] })], out: long })).rejects.toMatchObject({ code: "ENAMETOOLONG" });
+  const other = newFolder();
+  const onEvent = async (event: TrainEvent): Promise<void> => {
+    if (event.type !== "step") return;
+    await rm(other, { recursive: true });
+    await writeFile(other, "in the way");
+    throw new Error("first");
+  };
+  await expect(run({ stages: [part({ trainable: ["projector"] })], out: other, onEvent })).rejects.toThrow("first");
 });

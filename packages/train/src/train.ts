@@ -10,9 +10,8 @@
  *     out/run.lock                         while a process works here
  */
 import { createHash } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { isLocked, withLock } from "@waggle/checkpoint";
+import { isLocked, makeFolder, withLock } from "@waggle/checkpoint";
 import type { Assembly } from "@waggle/mllm";
 import { ConfigError, checkOptions } from "@waggle/nn";
 import { Runtime } from "@waggle/runtime";
@@ -81,18 +80,14 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   checkTrainOptions(options);
   const { out, signal } = options;
   signal?.throwIfAborted();
-  await mkdir(out, { recursive: true });
+  await makeFolder(out);
   const lock = join(out, "run.lock");
   const busy = (): TrainingError =>
     new TrainingError("folder", `${out}: another process trains here. Wait for it, or choose another folder.`, { out });
   if (await isLocked(lock)) throw busy();
-  let held = false;
-  const work = (): Promise<TrainResult> => {
-    held = true;
-    return trainInFolder(options);
-  };
-  return withLock(lock, AbortSignal.timeout(2000), work).catch((error: unknown) => {
-    throw held ? error : busy();
+  const patience = AbortSignal.timeout(2000);
+  return withLock(lock, patience, () => trainInFolder(options)).catch((error: unknown) => {
+    throw error === patience.reason ? busy() : error;
   });
 }
 
@@ -148,10 +143,13 @@ async function trainInFolder(options: TrainOptions): Promise<TrainResult> {
     if (latest && start.stage === stages.length) await restoreValues(run, latest.tensors);
     const trained = await saveTrained(model, run.modules, run.learnt, out);
     await run.emit({ type: "end", step: position.step, loss, path: trained });
+    await log.close();
     return { steps: position.step, loss, trained, checkpoint: checkpoints.pathOf(position.step) };
+  } catch (error) {
+    await Promise.allSettled([log.close()]); // what went wrong first is what counts
+    throw error;
   } finally {
     runtime.dispose();
-    await log.close();
   }
 }
 
