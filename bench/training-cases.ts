@@ -3,8 +3,8 @@ import { input, ops, symbol, type Value } from "@waggle/graph";
 import { causalCache, type Llama, llama } from "@waggle/language";
 import { Module } from "@waggle/nn";
 import { cAbstractor, mlp, type Projector } from "@waggle/projectors";
+import { crossEntropy, type MicroBatch, type Objective } from "@waggle/train";
 import { Tensor } from "onnxruntime-node";
-import { crossEntropy, type MicroBatch, type Objective } from "../packages/train/src/objective.ts";
 
 export interface TrainingCase {
   readonly title: string;

@@ -6,8 +6,7 @@ import { createInterface } from "node:readline";
 import { writeSafetensors } from "@waggle/checkpoint";
 import { initialize } from "@waggle/nn";
 import { Runtime } from "@waggle/runtime";
-import { adamW } from "../packages/train/src/optimizer.ts";
-import { Trainer } from "../packages/train/src/trainer.ts";
+import { adamW, Trainer } from "@waggle/train";
 import { type CaseName, trainingCase } from "./training-cases.ts";
 
 const [name = "", folder = "", threads = ""] = process.argv.slice(2);
