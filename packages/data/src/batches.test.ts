@@ -141,6 +141,22 @@ describe("broken samples", () => {
     expect(idsOf(seen)).toEqual([0, 1, 2, 3]);
   });
 
+  test("stop names the sample where its error does not", async () => {
+    const masked: SampleEncoder = { encode: (sample, tokens) => ({ ...encoder.encode(sample, tokens), labels: [] }) };
+    await expect(collect(batches(numbers(1), { ...options, encoder: masked }))).rejects.toMatchObject({
+      code: "no-targets",
+      message: expect.stringMatching(/^numbers, sample n0: every label is masked/),
+    });
+    const preparePicture = (): never => {
+      throw new ImageError("corrupt", "7 bytes: not a picture.");
+    };
+    await expect(collect(batches(numbers(2), { ...options, preparePicture }))).rejects.toMatchObject({
+      code: "bad-sample",
+      message: "numbers, sample n1: 7 bytes: not a picture.",
+      cause: { code: "corrupt" },
+    });
+  });
+
   test("an epoch of nothing else stops, endless or not", async () => {
     const run = collect(batches(numbers(3, [0, 1, 2]), { ...options, onBroken: "skip" }));
     await expect(run).rejects.toMatchObject({ code: "all-broken", message: expect.stringContaining("none of the 3 samples can be used") });

@@ -106,7 +106,7 @@ export async function* batches<P>(dataset: Dataset, options: BatchOptions<P>): A
   let goodInEpoch = start.position > 0; // of the part before `start` nothing is known
   for await (const { step, outcome } of prepared) {
     if ("error" in outcome) {
-      if (onBroken === "stop") throw outcome.error;
+      if (onBroken === "stop") throw named(outcome, dataset);
       skipped.push({ id: outcome.id, reason: outcome.error.message });
     } else good.push(outcome);
     if (step.next === null) continue;
@@ -181,6 +181,13 @@ async function prepareStep<P>(dataset: Dataset, step: Step, options: BatchOption
     if (!isBroken(error)) throw error;
     return { step, outcome: { id, error } };
   }
+}
+
+/** The error of a broken sample, with the sample; one of reading its row says where it lies. */
+function named({ id, error }: Broken, { name }: Dataset): Error {
+  if (error instanceof DataError && error.row !== null) return error;
+  const code = error instanceof DataError ? error.code : "bad-sample";
+  return new DataError(code, `${name}, sample ${id}: ${error.message}`, { cause: error });
 }
 
 /** Codes of errors that no data file can be blamed for. */

@@ -94,7 +94,7 @@ class FeatureCache implements PictureReader {
     const file = join(folder, `${hash([...identity, ...size], bytes ?? found?.data)}.features`);
     const kept = await this.#read(file);
     if (kept !== null) return kept;
-    const decoded = found ?? (await decode({ type: "image", source: bytes as Uint8Array }, options, signal));
+    const decoded = found ?? (await decode(picture, options, signal)); // not the bytes: an error names the file
     const { data, tiles, rows } = await pixels(decoded, signal);
     const feed = new Tensor("float32", data, [tiles, 3, ...side]);
     const { features } = await session.run({ pixel_values: feed }, signal ? { signal } : {});
