@@ -19,8 +19,18 @@ export async function writeFolder(folder: string, write: (temporary: string) => 
     await rename(temporary, target);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => {}); // what went wrong first is what counts
-    throw asUnwritable(target, error);
+    throw asUnwritable(target, named(target, temporary, error));
   }
+}
+
+/** An error about a file of the temporary folder, which is gone by now, under the name that the file would have had. */
+function named(target: string, temporary: string, error: unknown): unknown {
+  if (!(error instanceof CheckpointError)) return error;
+  const [first, ...others] = error.problems.map(({ file, ...problem }) => ({
+    ...problem,
+    file: file.startsWith(temporary) ? target + file.slice(temporary.length) : file,
+  }));
+  return first === undefined ? error : new CheckpointError([first, ...others], { cause: error.cause });
 }
 
 async function refuseFull(folder: string): Promise<void> {

@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import { addModelFlags, type ModelFlags, modelId, modelOptions } from "./open-model.ts";
-import { progressDisplay } from "./progress-bar.ts";
+import { writeFiles } from "./write-files.ts";
 
 const dtypes = { f16: "float16", bf16: "bfloat16", f32: "float32" } as const;
 
@@ -34,19 +34,6 @@ function addFolderFlags(command: Command): Command {
 
 async function writeFolder(name: string, flags: FolderFlags & ModelFlags): Promise<void> {
   const { convert } = await import("@waggle/mllm");
-  const { onProgress, stop } = progressDisplay();
-  const controller = new AbortController();
-  const interrupt = (): void => controller.abort();
-  process.once("SIGINT", interrupt);
   const dtype = flags.dtype && { dtype: dtypes[flags.dtype] };
-  const files = await convert(modelId(name), flags.to, {
-    signal: controller.signal,
-    onProgress,
-    ...dtype,
-    ...modelOptions(flags),
-  }).finally(() => {
-    process.off("SIGINT", interrupt);
-    stop();
-  });
-  process.stdout.write(files.map((file) => `${file}\n`).join(""));
+  await writeFiles((options) => convert(modelId(name), flags.to, { ...options, ...dtype, ...modelOptions(flags) }));
 }

@@ -1,6 +1,6 @@
 /** `waggle generate` on the golden folders of model families that are not llava-hf. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -78,6 +78,16 @@ test.each([
   const [{ images, prompt, tokenIds }] = cases;
   const args = ["--raw", "--prompt", prompt, "--max-new-tokens", "24", "--json"];
   expect(JSON.parse(await generate(to, [join(original, images[0])], args))).toMatchObject({ tokenIds });
+});
+
+test("export: an adapter over its base becomes three graphs", async () => {
+  const original = join(golden, "llava-tiny-original");
+  const to = join(temporary, "graphs");
+  const command = ["export", join(original, "lora"), "--base", original, "--to", to];
+  const { stdout } = await promisify(execFile)(process.execPath, [waggle, ...command], { timeout: 60_000 });
+  const names = ["vision_encoder", "embed_tokens", "decoder_model_merged"];
+  expect(stdout.trim().split("\n")).toEqual(names.map((name) => join(to, `${name}.onnx`)));
+  expect(readdirSync(to).sort()).toEqual(names.flatMap((name) => [`${name}.onnx`, `${name}.onnx_data`]).sort());
 });
 
 test("chat: adapters over one base, one after the other", async () => {

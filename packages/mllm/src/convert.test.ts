@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -140,6 +140,17 @@ describe("nothing is half-written", () => {
     mkdirSync(broken);
     writeFileSync(join(broken, "config.json"), readFileSync(join(golden, "llama-tiny", "config.json")));
     await expect(convert(broken, to)).rejects.toMatchObject({ name: "CheckpointError" });
+    nothing(to);
+  });
+
+  test("a broken tokenizer is named by its own file, before any weight is written", async () => {
+    const [to, broken] = [target(), target()];
+    cpSync(join(golden, "llama-tiny"), broken, { recursive: true });
+    writeFileSync(join(broken, "tokenizer.json"), "{");
+    const phases: string[] = [];
+    const converting = convert(broken, to, { onProgress: ({ phase }) => phases.push(phase) });
+    await expect(converting).rejects.toThrow(`${join(broken, "tokenizer.json")}: not valid JSON`);
+    expect(phases).toEqual([]);
     nothing(to);
   });
 

@@ -31,6 +31,7 @@ export async function convert(id: string, folder: string, options: ConvertOption
   const { dtype, ...loading } = options;
   const target = resolve(folder);
   await writeFolder(target, async (temporary) => {
+    await assemble(id, loading); // what is wrong with it is said under the names of its own files, and before gigabytes are written
     const model = await publishedModel(await openModelFolder(id, loading), loading);
     options.signal?.throwIfAborted();
     await writeModel(model, temporary, options);

@@ -86,4 +86,6 @@ test("a loaded MiniGPT-4 says what its queries attend to; a LLaVA says that ther
   expect(tokens.length).toBeGreaterThan(1);
   using llava = await load(`${golden}llava-tiny-hf`);
   await expect(llava.explain(image(`${golden}llava-tiny-hf/scene.png`))).rejects.toThrow(/maps every patch by itself/);
+  using llama = await load(`${golden}llama-tiny`);
+  await expect(llama.explain(image(`${golden}llava-tiny-hf/scene.png`))).rejects.toThrow(/takes text only/);
 });

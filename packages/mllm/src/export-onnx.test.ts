@@ -1,8 +1,8 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { expectClose, float32, int64, readTensors } from "../../../testing/tensors.ts";
 import { exportOnnx } from "./index.ts";
 
@@ -64,12 +64,26 @@ test("plain onnxruntime-node runs the exported graphs to the reference's feature
   }
 });
 
-test("an abort leaves nothing behind", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "waggle-export-"));
-  try {
-    await expect(exportOnnx(golden, folder, { signal: AbortSignal.abort() })).rejects.toThrow();
+describe("all or nothing", () => {
+  let folder = "";
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "waggle-export-"));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  test("an abort when the first graph is written", async () => {
+    const controller = new AbortController();
+    const onProgress = ({ file }: { file?: string | undefined }) => file?.endsWith("embed_tokens.onnx_data") && controller.abort();
+    await expect(exportOnnx(golden, join(folder, "graphs"), { signal: controller.signal, onProgress })).rejects.toMatchObject({
+      name: "AbortError",
+    });
     expect(await readdir(folder)).toEqual([]);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  });
+
+  test("a folder that is not empty, a place that cannot be written", async () => {
+    await writeFile(join(folder, "file"), "");
+    await expect(exportOnnx(golden, folder)).rejects.toMatchObject({ name: "CheckpointError", code: "unwritable", file: folder });
+    await expect(exportOnnx(golden, join(folder, "file", "below"))).rejects.toMatchObject({ name: "CheckpointError", code: "unwritable" });
+    expect(await readdir(folder)).toEqual(["file"]);
+  });
 });

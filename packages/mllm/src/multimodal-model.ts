@@ -95,13 +95,15 @@ export class MultimodalModel implements Disposable {
 
   /**
    * What the projector looked at: a map over the picture for every visual token, and a way to draw them.
-   * @throws ConfigError for projectors that map patches one by one: there is nothing to show.
+   * @throws ConfigError for projectors that map patches one by one, and language models alone: there is nothing to show.
    */
   async explain(input: ImageInput, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Explanation> {
-    const { explain, limits } = this.#parts;
+    const { explain, limits, pictures } = this.#parts;
     if (this.#disposed) throw new GenerationError("disposed", "the model is disposed; load it again");
     if (explain === null) {
-      throw new ConfigError("explain", [{ field: "projector", message: "it maps every patch by itself, so there is nothing to show." }]);
+      const message =
+        pictures === null ? "there is none: the model takes text only." : "it maps every patch by itself, so there is nothing to show.";
+      throw new ConfigError("explain", [{ field: "projector", message }]);
     }
     return explain(await decodeImage(input, { ...limits, ...(signal && { signal }) }), signal);
   }
