@@ -81,6 +81,17 @@ describe("order", () => {
     expect(new Set(idsOf(all)).size).toBe(60);
   });
 
+  test("grouped by length, the batches of a step hold the same kind and share out its long samples", async () => {
+    const grouped = { ...options, order: "length-grouped", accumulation: 3, epochs: 1 } as const;
+    const all = await collect(batches(numbers(90), grouped));
+    const steps = Array.from({ length: 6 }, (_, i) => all.slice(i * 3, i * 3 + 3));
+    for (const step of steps) {
+      expect(new Set(step.flatMap(({ picturesPerSample }) => picturesPerSample.map((count) => count > 0))).size).toBe(1);
+      const lengths = step.map(({ samples }) => samples.reduce((sum, { input_ids }) => sum + 1 + ((input_ids[0] ?? 0) % 7), 0));
+      expect(Math.max(...lengths) - Math.min(...lengths)).toBeLessThanOrEqual(6); // of any two, one sample's length at most
+    }
+  });
+
   test.each(["shuffled", "length-grouped", "sequential"] as const)(
     "%s: equal for equal seed, however slow the pictures are",
     async (order) => {
@@ -260,7 +271,7 @@ test("wrong options are refused together, before anything is read", async () => 
     size: 3,
   };
   await expect(collect(batches(numbers(5), wrong))).rejects.toThrowErrorMatchingInlineSnapshot(`
-    [DataError: batches: size: is not an option. There are: encoder, batchSize, seed, order, preparePicture, onBroken, start, prefetch, epochs, signal.
+    [DataError: batches: size: is not an option. There are: encoder, batchSize, accumulation, seed, order, preparePicture, onBroken, start, prefetch, epochs, signal.
       batchSize: expected a whole number from 1, got 0.
       seed: expected a whole number from 0, got -1.
       prefetch: expected a whole number from 0, got 0.5.

@@ -26,6 +26,8 @@ export interface BatchOptions<P> {
   readonly encoder: SampleEncoder;
   /** Samples of a batch. The last of an epoch may have fewer, and so may one with broken samples. */
   readonly batchSize: number;
+  /** Batches of an optimiser step, to which "length-grouped" gives about the same length, and all pictures or all text. Default 1. */
+  readonly accumulation?: number | undefined;
   /** 0 … 2^53 − 1. */
   readonly seed: number;
   /** Default "shuffled". "length-grouped" is LLaVA's: about equally long samples together, pictures and text apart. */
@@ -62,6 +64,7 @@ export interface Batch<P> {
 const OPTIONS: readonly string[] = [
   "encoder",
   "batchSize",
+  "accumulation",
   "seed",
   "order",
   "preparePicture",
@@ -93,7 +96,7 @@ export async function* batches<P>(dataset: Dataset, options: BatchOptions<P>): A
     onBroken,
     signal,
   } = options;
-  const orderOf = await epochOrders(dataset, { order, seed, batchSize, signal });
+  const orderOf = await epochOrders(dataset, { order, seed, batchSize, worldSize: options.accumulation ?? 1, signal });
   const plan = stepsFrom(start, { length: dataset.length, batchSize, epochs, orderOf });
   const prepared = prepareAhead(plan, {
     prepare: (step, signal) => prepareStep(dataset, step, options, signal),
@@ -235,6 +238,7 @@ function check<P>(dataset: Dataset, options: BatchOptions<P>): void {
   checkOptions("batches", options, OPTIONS, [
     dataset.length > 0 ? null : `${dataset.name}: expected at least one sample, found none.`,
     wholeFrom(1, "batchSize", batchSize),
+    wholeFrom(1, "accumulation", options.accumulation),
     wholeFrom(0, "seed", seed),
     wholeFrom(0, "prefetch", prefetch),
     wholeFrom(1, "epochs", epochs),

@@ -90,18 +90,17 @@ export type Order = "shuffled" | "length-grouped" | "sequential";
 /** The order of an epoch. For "length-grouped" every sample is measured first, the event loop free in between. */
 export async function epochOrders(
   dataset: Dataset,
-  { order, seed, batchSize, signal }: OrderOptions,
+  { order, seed, batchSize, worldSize, signal }: OrderOptions,
 ): Promise<(epoch: number) => readonly number[]> {
   if (order === "shuffled") return (epoch) => seededPermute(seed, epoch)(dataset.length);
   if (order === "sequential") return () => Array.from({ length: dataset.length }, (_, i) => i);
   const lengths = await measured(dataset, signal);
-  return (epoch) => modalityGroups(lengths, { batchSize, worldSize: 1, permute: seededPermute(seed, epoch) });
+  return (epoch) => modalityGroups(lengths, { batchSize, worldSize, permute: seededPermute(seed, epoch) });
 }
 
-export interface OrderOptions {
+export interface OrderOptions extends Omit<GroupOptions, "permute"> {
   readonly order: Order;
   readonly seed: number;
-  readonly batchSize: number;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -104,6 +104,13 @@ test.each([
   for (const [step, rate] of points) expect(lr * schedule.factor(step, steps, lr)).toBeCloseTo(rate, 12);
 });
 
+test("MiniGPT-4's schedule refuses numbers that make none", () => {
+  const wrong = { warmup_start_lr: Number.NaN, min_lr: -1, warmup_steps: 0.5, steps_per_epoch: 0 };
+  expect(() => linearWarmupCosine(wrong)).toThrow(
+    /warmup_start_lr: expected a finite.*NaN[\s\S]*min_lr: [\s\S]*warmup_steps: expected a whole[\s\S]*steps_per_epoch: .*≥ 1, got 0/,
+  );
+});
+
 class Block extends Module {
   readonly projection = new Linear(2, 2);
   readonly norm = new LayerNorm(2);

@@ -113,8 +113,8 @@ class StageLoop {
 
   async run(): Promise<StageResult> {
     const { signal, checkpointEvery = 500 } = this.#run.options;
-    const { batchSize, order, onBroken } = this.#stage;
-    const request = { batchSize, order, onBroken, seed: this.#run.seed, start: this.#position.data };
+    const { batchSize, accumulation, order, onBroken } = this.#stage;
+    const request = { batchSize, accumulation, order, onBroken, seed: this.#run.seed, start: this.#position.data };
     const source = this.#parts.task.batches(request)[Symbol.asyncIterator]();
     try {
       while (this.#position.stageStep < this.#steps) {

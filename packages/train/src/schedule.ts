@@ -75,8 +75,16 @@ export interface MiniGpt4ScheduleOptions {
  * warm-up that is longer than one starts again.
  */
 export function linearWarmupCosine(options: MiniGpt4ScheduleOptions): Schedule {
-  checkOptions("linearWarmupCosine", options, ["warmup_start_lr", "min_lr", "warmup_steps", "steps_per_epoch"]);
+  const fields = ["warmup_start_lr", "min_lr", "warmup_steps", "steps_per_epoch"] as const;
+  checkOptions("linearWarmupCosine", options, fields);
   const { warmup_start_lr, min_lr, warmup_steps, steps_per_epoch } = options;
+  const wrong = fields.flatMap((field): ConfigProblem[] => {
+    const [value, least] = [options[field], field === "steps_per_epoch" ? 1 : 0];
+    const kind = field.endsWith("lr") ? "finite" : "whole";
+    if (value >= least && (kind === "finite" ? Number.isFinite(value) : Number.isInteger(value))) return [];
+    return [{ field, message: `expected a ${kind} number ≥ ${least}, got ${value}.` }];
+  });
+  if (wrong.length > 0) throw new ConfigError("linearWarmupCosine", wrong);
   return {
     name: "linearWarmupCosine",
     settings: { ...options },

@@ -18,6 +18,8 @@ export interface TaskContext {
 
 export interface BatchRequest {
   readonly batchSize: number;
+  /** Batches of an optimiser step. Default 1. */
+  readonly accumulation?: number;
   readonly seed: number;
   readonly order: "shuffled" | "length-grouped" | "sequential";
   readonly onBroken: "skip" | "stop";
