@@ -60,6 +60,7 @@ test("every mistake is named before anything starts", async () => {
   );
   const later = {
     ...align,
+    epochs: 2,
     data: { file: "gone.json" },
     optimizer: { type: "adamW", lr: -1 },
     schedule: { type: "cosine", warmup_steps: 0.5 },
@@ -72,6 +73,7 @@ test("every mistake is named before anything starts", async () => {
     "stages[0].data",
     "stages[0].optimizer.lr",
     "stages[0].schedule.warmup_steps",
+    "stages[0].steps",
     "stages[1].steps",
     "stages[1].clip",
   ]);

@@ -124,9 +124,22 @@ async function stageOf({ data, validation, optimizer, schedule, ...rest }: Field
     schedule: schedule && (await part("schedule", () => scheduleOf(schedule))),
   };
   const { data: samples, validation: held, optimizer: rule, schedule: rates } = parts;
-  if (!samples || !rule || held === null || rates === null) throw new ConfigError("", problems);
-  return stage({ ...rest, data: samples, optimizer: rule, ...(held && { validation: held }), ...(rates && { schedule: rates }) });
+  // What is wrong beside a broken part is said with it.
+  const whole = await part("", () =>
+    stage({
+      ...rest,
+      data: samples ?? nothing,
+      optimizer: rule ?? sgd({ lr: 0 }),
+      ...(held && { validation: held }),
+      ...(rates && { schedule: rates }),
+    }),
+  );
+  if (whole === null || problems.length > 0) throw new ConfigError("", problems);
+  return whole;
 }
+
+/** Stands for data that could not be opened. */
+const nothing: Dataset = { name: "", length: 1, sample: (index) => ({ id: `${index}`, images: [], conversations: [] }) };
 
 function opened({ file, images }: Fields<typeof data>, folder: string): Promise<Dataset> {
   return openConversations(resolve(folder, file), images === undefined ? {} : { images: resolve(folder, images) });
@@ -161,8 +174,7 @@ async function collect<T>(problems: ConfigProblem[], field: string, make: () => 
     return await make();
   } catch (error) {
     if (error instanceof ConfigError) {
-      for (const problem of error.problems)
-        problems.push({ ...problem, field: problem.field === "" ? field : `${field}.${problem.field}` });
+      for (const problem of error.problems) problems.push({ ...problem, field: [field, problem.field].filter(Boolean).join(".") });
     } else problems.push({ field, message: error instanceof Error ? error.message : String(error) });
     return null;
   }
