@@ -2,12 +2,12 @@
  * What PEFT calls the modules that are trained here: keys of an adapter ↔ paths below `{ vision_tower, multi_modal_projector,
  * language_model }`.
  *
- *     transformers' LLaVA    model.language_model.layers.0.…  (in memory since 4.52), read in all three spellings
+ *     transformers' LLaVA    model.language_model.layers.0.… (in memory since 4.52), model.vision_tower.encoder.… (since 5);
+ *                            read in all three spellings
  *     LLaVA's authors        model.layers.0.…, model.mm_projector.0.…
  *     language models        model.layers.0.…
  *     others                 the paths themselves
  */
-
 import { publishedKey } from "./checkpoint-keys.ts";
 import { originalLlavaKey } from "./llava-original-keys.ts";
 
@@ -21,6 +21,7 @@ export const transformersKeys: AdapterKeys = {
     path
       .replace(/^language_model\.model\./, "model.language_model.")
       .replace(/^language_model\./, "")
+      .replace(/^vision_tower\.vision_model\./, "vision_tower.")
       .replace(/^(vision_tower|multi_modal_projector|image_newline)\b/, "model.$1"),
   pathOf: publishedKey,
 };
