@@ -54,11 +54,6 @@ export class LoraLinear extends Linear {
     this.#base = base;
   }
 
-  /** What it stands in the place of. */
-  base(): Linear {
-    return this.#base;
-  }
-
   /** Is its pair one of these numbers? */
   has({ r, lora_alpha, lora_dropout = 0, use_rslora = false }: LoraShape): boolean {
     return r === this.r && lora_alpha === this.lora_alpha && lora_dropout === this.lora_dropout && use_rslora === this.use_rslora;
