@@ -205,7 +205,8 @@ export function isBroken(error: unknown): error is Error {
   return aboutData && !MISTAKES.includes((error as { readonly code: string }).code);
 }
 
-function checkEncoded({ input_ids, labels }: EncodedSample, pictureTokens: readonly number[]): void {
+/** @throws DataError for places that the pictures do not fill, and for a sample without a target */
+export function checkEncoded({ input_ids, labels }: EncodedSample, pictureTokens: readonly number[]): void {
   const places = input_ids.reduce((sum, id) => sum + (id === IMAGE ? 1 : 0), 0);
   const expected = pictureTokens.reduce((sum, count) => sum + count, 0);
   if (places !== expected) {

@@ -13,6 +13,7 @@ test("exports", () => {
       "boxOverlap",
       "boxText",
       "chatEncoder",
+      "checkEncoded",
       "drawScene",
       "honeybeeEncoder",
       "isBroken",

@@ -3,6 +3,7 @@ export {
   type BatchOptions,
   batches,
   batchesPerEpoch,
+  checkEncoded,
   type DataPosition,
   isBroken,
   type Prepared,

@@ -1,27 +1,16 @@
 /** Conversations about pictures as a task: samples through the family's prompt to ids and targets, pictures beside them. */
 import { readFile } from "node:fs/promises";
-import {
-  batches,
-  DataError,
-  type DataPosition,
-  type Dataset,
-  type EncodedSample,
-  IGNORE,
-  isBroken,
-  type Sample,
-  type SampleEncoder,
-} from "@waggle/data";
+import { batches, checkEncoded, DataError, type DataPosition, type Dataset, isBroken, type Sample, type SampleEncoder } from "@waggle/data";
 import { input, type Value } from "@waggle/graph";
 import type { ImageInput } from "@waggle/image";
 import type { Assembly } from "@waggle/mllm";
 import { checkOptions, LoraLinear, type Module, setDropoutSeed } from "@waggle/nn";
 import type { Resident } from "@waggle/runtime";
-import type { Tokenizer } from "@waggle/text";
 import { Tensor } from "onnxruntime-common";
 import { conversationGraph, conversationObjective, microBatch } from "./conversation-objective.ts";
 import { type PictureReader, pictureReader } from "./feature-cache.ts";
 import { crossEntropy, type Objective } from "./objective.ts";
-import { Preview } from "./preview.ts";
+import { firstAnswer, Preview } from "./preview.ts";
 import { defaultEncoder } from "./sample-encoder.ts";
 import type { BatchRequest, OpenTask, PreviewText, Task, TaskBatch, TaskContext } from "./task.ts";
 
@@ -98,13 +87,13 @@ class ConversationTask implements OpenTask {
 
   async #answer(preview: Preview, sample: Sample): Promise<PreviewText> {
     const prepared = await Promise.all(sample.images.map((picture) => this.#prepare(picture)));
-    const encoded = this.#encoder.encode(
-      sample,
-      prepared.map(({ tokens }) => tokens),
-    );
+    const pictureTokens = prepared.map(({ tokens }) => tokens);
+    const encoded = this.#encoder.encode(sample, pictureTokens);
+    checkEncoded(encoded, pictureTokens);
     const pictures = prepared.map(({ value }) => value);
-    const answer = await preview.answer(encoded, pictures, this.#reader?.shape ?? null);
-    return { ...(await shown(sample, encoded, this.#context.model.tokenizer)), answer };
+    const { start, expected } = firstAnswer(encoded, this.#context.model.tokenizer);
+    const answer = await preview.answer(encoded, start, pictures, this.#reader?.shape ?? null);
+    return { image: await firstPicture(sample), prompt: sample.conversations[0]?.value ?? "", expected, answer };
   }
 
   dispose(): void {
@@ -150,12 +139,8 @@ function checked(encoder: SampleEncoder, { language }: Assembly): SampleEncoder 
   };
 }
 
-/** The first question of a sample and what is expected of the model. */
-async function shown({ images, conversations: [question] }: Sample, { labels }: EncodedSample, tokenizer: Tokenizer) {
-  const source = images[0]?.source;
-  const bytes = source instanceof Uint8Array ? source : typeof source === "string" ? await readFile(source).catch(() => null) : null;
-  const start = labels.findIndex((label) => label !== IGNORE);
-  const end = labels.findIndex((label, t) => t > start && label === IGNORE);
-  const expected = tokenizer.decode(labels.slice(start, end < 0 ? undefined : end), { skipSpecialTokens: true });
-  return { image: bytes, prompt: question?.value ?? "", expected };
+/** The image file of a sample's first picture. */
+async function firstPicture({ images: [first] }: Sample): Promise<Uint8Array | null> {
+  const source = first?.source;
+  return source instanceof Uint8Array ? source : typeof source === "string" ? readFile(source).catch(() => null) : null;
 }

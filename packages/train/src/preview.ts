@@ -1,9 +1,10 @@
 /** What the model answers now, while it is trained: greedily, without a cache, with the parameters where they are. */
-import { type EncodedSample, IGNORE } from "@waggle/data";
+import { type EncodedSample, IGNORE, IMAGE } from "@waggle/data";
 import { ops } from "@waggle/graph";
 import { type Assembly, weightPlacer } from "@waggle/mllm";
 import type { Parameter } from "@waggle/nn";
 import type { Resident, Runtime, Session } from "@waggle/runtime";
+import type { Tokenizer } from "@waggle/text";
 import { Tensor } from "onnxruntime-common";
 import { conversationGraph, microBatch, type PictureInput, type PictureShape, type PreparedPicture } from "./conversation-objective.ts";
 
@@ -33,13 +34,13 @@ export class Preview implements Disposable {
     return new Preview(model, await runtime.compile(graph, { weights: weightPlacer() }), parameters);
   }
 
-  /** The answer to what stands before the first target of a sample. */
-  async answer({ input_ids, labels }: EncodedSample, pictures: readonly PreparedPicture[], shape: PictureShape | null): Promise<string> {
-    const first = labels.findIndex((label) => label !== IGNORE);
-    const ids = input_ids.slice(0, first);
-    const [ends, start] = [new Set(this.#ends()), ids.length];
-    while (ids.length - start < LENGTH) {
-      const { feeds } = microBatch([{ input_ids: ids, labels: [] }], pictures, shape);
+  /** What the model says behind the first `start` positions of a sample. */
+  async answer({ input_ids }: EncodedSample, start: number, pictures: readonly PreparedPicture[], shape: PictureShape | null) {
+    const ids = input_ids.slice(0, start);
+    const seen = picturesOf(ids, pictures);
+    const ends = new Set(this.#ends());
+    while (ids.length - start < LENGTH && ids.length <= this.#model.language.max_positions) {
+      const { feeds } = microBatch([{ input_ids: ids, labels: [] }], seen, shape);
       const { target_ids: _, ...rest } = feeds;
       const last = new Tensor("int64", BigInt64Array.of(BigInt(ids.length - 1)), [1]);
       const result = await this.#session.run({ ...rest, ...Object.fromEntries(this.#parameters), target_positions: last });
@@ -63,4 +64,26 @@ export class Preview implements Disposable {
     const named = defaults.eos_token_id ?? tokenizer.special.eos;
     return named === undefined || named === null ? [] : typeof named === "number" ? [named] : named;
   }
+}
+
+/**
+ * The first answer of a sample: the first targets with a letter or a digit among them. LLaVA's first prompt has the `###`
+ * in front of a question among its targets, too.
+ */
+export function firstAnswer({ labels }: EncodedSample, tokenizer: Tokenizer): { readonly start: number; readonly expected: string } {
+  const starts = [...labels.keys()].filter((t) => labels[t] !== IGNORE && (labels[t - 1] ?? IGNORE) === IGNORE);
+  const answers = starts.map((start) => {
+    const end = labels.indexOf(IGNORE, start);
+    return { start, expected: tokenizer.decode(labels.slice(start, end < 0 ? undefined : end), { skipSpecialTokens: true }) };
+  });
+  return answers.find(({ expected }) => /[\p{L}\p{N}]/u.test(expected)) ?? answers[0] ?? { start: labels.length, expected: "" };
+}
+
+/** The pictures that stand among the first ids of a sample. */
+function picturesOf(ids: readonly number[], pictures: readonly PreparedPicture[]): readonly PreparedPicture[] {
+  let places = ids.filter((id) => id === IMAGE).length;
+  return pictures.filter(({ rows }) => {
+    places -= rows.length;
+    return places >= 0;
+  });
 }
