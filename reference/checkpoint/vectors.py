@@ -10,6 +10,7 @@ torch-*.pt              the same tensors by torch.save in its forms: zip (pickle
                         and before 1.6; with shared storages, transposes, slices, steps, an expanded row, a parameter
 torch-dense.safetensors those tensors as PyTorch makes them contiguous, named by their path in the dictionary
 unsafe.pt, deflated.pt  a pickle that wants os.system; an archive that is compressed
+negated.pt              a tensor whose sign is a mark beside it: its storage holds the opposite of its values
 """
 
 import os
@@ -134,6 +135,7 @@ def pickles() -> None:
     dense = {f"model.{name}": tensor.detach().contiguous().clone() for name, tensor in state.items()}
     save_file(dense | {"list.0": torch.ones(1), "list.1.deep": torch.zeros(2)}, OUT / "torch-dense.safetensors", META)
     torch.save({"weight": torch.ones(2), "other": Unsafe()}, OUT / "unsafe.pt")
+    torch.save({"weight": torch._neg_view(torch.ones(2))}, OUT / "negated.pt")
     with zipfile.ZipFile(OUT / "torch-zip.pt") as whole, zipfile.ZipFile(OUT / "deflated.pt", "w", zipfile.ZIP_DEFLATED) as packed:
         for name in whole.namelist():
             packed.writestr(name, whole.read(name))

@@ -53,6 +53,11 @@ describe("what a file of weights has no business with", () => {
     });
   });
 
+  test("a tensor whose sign stands beside it, rather than the wrong values", async () => {
+    const message = expect.stringContaining("a tensor that is marked neg; save its .resolve_neg()") as string;
+    expect(await rejection(openTorch(join(vectors, "negated.pt")))).toMatchObject({ code: "unsupported", message });
+  });
+
   test("a compressed archive", async () => {
     expect(await rejection(openTorch(join(vectors, "deflated.pt")))).toMatchObject({ code: "unsupported" });
   });

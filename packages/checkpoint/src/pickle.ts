@@ -6,7 +6,7 @@
 export class PickleError extends Error {
   override readonly name = "PickleError";
   /** `truncated`: the bytes ended inside the program. `unsafe`: it wants something that data does not need. */
-  readonly code: "truncated" | "unsafe" | "invalid";
+  readonly code: "truncated" | "unsafe" | "invalid" | "unsupported";
 
   constructor(code: PickleError["code"], message: string) {
     super(message);

@@ -61,9 +61,9 @@ const elementTypes: Readonly<Record<string, DataType>> = {
 
 /** Functions and classes that only build data, and what they build. */
 const calls: Readonly<Record<string, (args: readonly unknown[]) => unknown>> = {
-  "torch._utils._rebuild_tensor": tensorOf,
-  "torch._utils._rebuild_tensor_v2": tensorOf,
-  "torch._utils._rebuild_tensor_v3": (args) => tensorOf(args, args[6]),
+  "torch._utils._rebuild_tensor": (args) => tensorOf(args),
+  "torch._utils._rebuild_tensor_v2": (args) => tensorOf(args, { marks: args[6] }),
+  "torch._utils._rebuild_tensor_v3": (args) => tensorOf(args, { type: args[6], marks: args[7] }),
   "torch._utils._rebuild_parameter": ([data]) => data,
   "torch._utils._rebuild_parameter_with_state": ([data]) => data,
   "torch.Size": ([sizes]) => sizes,
@@ -122,11 +122,17 @@ function storageOf(id: unknown): TorchStorage {
   return { key: String(key), dtype: storageTypes[type.path], type: type.path, elements, start };
 }
 
-function tensorOf(args: readonly unknown[], type?: unknown): TorchTensor {
+/** `marks` say that values count with another sign than the storage has. PyTorch saves views by `torch._neg_view` so. */
+function tensorOf(args: readonly unknown[], { type, marks }: { readonly type?: unknown; readonly marks?: unknown } = {}): TorchTensor {
   const [storage, offset, shape, strides] = args;
   const valid = isSize(offset) && isSizes(shape) && isSizes(strides) && shape.length === strides.length;
   if (!isStorage(storage) || !valid)
     throw new PickleError("invalid", "builds a tensor from what is no storage, offset, shape and strides.");
+  if (marks instanceof Map && [...marks.values()].includes(true))
+    throw new PickleError(
+      "unsupported",
+      `has a tensor that is marked ${[...marks.keys()].map(nameOf).join(", ")}; save its .resolve_neg().resolve_conj().`,
+    );
   return new TorchTensor(storage, offset, shape, strides, type instanceof PickleGlobal ? type : undefined);
 }
 
