@@ -17,6 +17,7 @@ import { adamW } from "./optimizer.ts";
 import { cosine } from "./schedule.ts";
 import { type Stage, type StageOptions, stage } from "./stage.ts";
 import { type TrainOptions, type TrainResult, train } from "./train.ts";
+import { trainingModules } from "./training-modules.ts";
 
 const folder = new URL("../../../golden/llava-tiny-hf", import.meta.url).pathname;
 let scratch: string;
@@ -209,9 +210,25 @@ describe("what is wrong is said before anything is lost", () => {
     expect(() => stage({ ...base(), optimiser: 1 } as never)).toThrow(/optimiser: is not an option/);
   });
 
-  test("a pattern that names nothing", async () => {
-    await expect(run([stage({ ...base(), trainable: ["projektor"] })])).rejects.toThrow(
-      /projektor names no parameter\. There are .*multi_modal_projector/,
+  test("patterns that name nothing, in any of the stages, before the first one begins", async () => {
+    const optimizer = adamW({ lr: 1, groups: [{ parameters: "lora", lr: 2 }] });
+    const wrong = [
+      stage({ ...base(), trainable: ["projektor"] }),
+      stage({ ...base(), name: "later", lora: { target_modules: ["query"], r: 1, lora_alpha: 1 } }),
+      stage({ ...base(), name: "rates", optimizer }),
+    ];
+    const model = await assemble(folder);
+    const paths = [...trainingModules(model).namedParameters()].map(([path]) => path);
+    const found = await run([stage({ ...base(), lora: { target_modules: ["q_proj"], r: 1, lora_alpha: 1 } }), ...wrong], {
+      model,
+      out: join(scratch, "never"),
+    }).catch((error: unknown) => error);
+    expect(String(found)).toMatch(/stages\[1\] align: trainable\[0\]: projektor names no parameter\. There are .*multi_modal_projector/);
+    expect(String(found)).toMatch(/stages\[2\] later: target_modules\[0\]: query names no Linear/);
+    expect([...trainingModules(model).namedParameters()].map(([path]) => path)).toEqual(paths);
+    expect(await readdir(scratch)).not.toContain("never");
+    expect(String(await run([wrong[2] as Stage]).catch((error: unknown) => error))).toMatch(
+      /stages\[0\] rates: groups\[0\]\.parameters: lora names none/,
     );
   });
 

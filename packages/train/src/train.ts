@@ -20,6 +20,7 @@ import { JsonLines } from "./log/json-lines.ts";
 import { TensorBoard } from "./log/tensorboard.ts";
 import type { TrainEvent } from "./log/train-event.ts";
 import { logs } from "./log/train-log.ts";
+import { rehearse } from "./rehearse.ts";
 import { RunCheckpoints, type RunPosition } from "./run-checkpoint.ts";
 import { addStageLora, type Run, restoreValues, runStage } from "./run-stage.ts";
 import { saveTrained } from "./save-trained.ts";
@@ -78,6 +79,7 @@ const known: readonly (keyof TrainOptions)[] = [
 /** Runs all stages. What is wrong with the options is said before anything starts. */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   checkTrainOptions(options);
+  rehearse(trainingModules(options.model), options.stages);
   const { out, signal } = options;
   signal?.throwIfAborted();
   await makeFolder(out);
