@@ -1,5 +1,5 @@
 /** What compose() asks of every projector before anything is loaded: one symbolic run whose result must keep its word. */
-import { formatShape, input, symbol } from "@waggle/graph";
+import { formatShape, input, symbol, Value } from "@waggle/graph";
 import { ConfigError, type ConfigProblem } from "@waggle/nn";
 import type { Projector } from "./projector.ts";
 
@@ -18,7 +18,13 @@ export function checkProjector(projector: Projector, patches: number): void {
     throw new ConfigError(name, problems);
   }
   const B = symbol("B");
-  const { shape, dtype } = projector.forward(input("features", "float32", [B, patches, projector.vision_hidden_size]));
+  const made: unknown = projector.forward(input("features", "float32", [B, patches, projector.vision_hidden_size]));
+  if (!(made instanceof Value)) {
+    throw new ConfigError(name, [
+      { field: "forward", message: `expected a symbolic value, the visual tokens, but it returns ${typeof made}.` },
+    ]);
+  }
+  const { shape, dtype } = made;
   const found = `forward makes ${dtype} ${formatShape(shape)} of [B, ${patches}, ${projector.vision_hidden_size}]`;
   if (shape.length !== 3) problems.push({ field: "forward", message: `expected three axes [B, T, D], but ${found}.` });
   else {

@@ -191,6 +191,13 @@ describe("a projector that does not keep its word is told so by name", () => {
   ])("%s", (_, change) => {
     expect(() => checkProjector(new Careless(change), 16)).toThrowErrorMatchingSnapshot();
   });
+
+  test("a forward that forgets its return", () => {
+    const forgetful = new Careless(() => undefined as never);
+    expect(() => checkProjector(forgetful, 16)).toThrow(
+      "Careless: forward: expected a symbolic value, the visual tokens, but it returns undefined.",
+    );
+  });
 });
 
 test.each([
