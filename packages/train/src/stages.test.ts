@@ -158,3 +158,13 @@ test("a folder where no lock can be made, and logs that cannot be closed: the er
   };
   await expect(run({ stages: [part({ trainable: ["projector"] })], out: other, onEvent })).rejects.toThrow("first");
 });
+
+test("Honeybee's table of positions, published with a row more than the projector has, is loaded as it was learnt", async () => {
+  const bee = await assemble(new URL("../../../golden/honeybee-tiny-c-abs", import.meta.url).pathname);
+  const stages = [part({ trainable: ["projector"], steps: 1 })];
+  const { checkpoint, trained } = await train({ model: bee, stages, out: newFolder() });
+  const loaded = (await assemble(trained)).composition?.modules.namedParameters() ?? [];
+  const table = new Map(loaded).get("multi_modal_projector.pos_emb")?.source;
+  if (!table) throw new Error("the projector has a table of positions.");
+  expect(await readFloat32(table)).toEqual((await tensorsOf(checkpoint))["parameter.multi_modal_projector.pos_emb"]);
+});
