@@ -266,6 +266,13 @@ describe("what cannot be loaded", () => {
     );
     const nameless = await variant(join(original, "lora"), edit("adapter_config.json", { base_model_name_or_path: null }));
     expect((await failure(nameless)).message).toContain("base: the folder holds a LoRA adapter that does not name its base: pass `base`");
+    const elsewhere = await variant(join(original, "lora"), edit("adapter_config.json", { base_model_name_or_path: "/data/vicuna" }));
+    expect(await failure(elsewhere, { offline: true })).toMatchObject({
+      name: "HubError",
+      message: expect.stringMatching(
+        /names a base that cannot be opened\. \/data\/vicuna: .* Or pass `base`, where that model is\.$/,
+      ) as string,
+    });
     expect((await failure(original, { base: original })).message).toContain("so it needs no base");
   });
 

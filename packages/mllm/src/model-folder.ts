@@ -8,7 +8,7 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { openCheckpoint } from "@waggle/checkpoint";
+import { HubError, openCheckpoint } from "@waggle/checkpoint";
 import { type Adapter, ConfigError, mergeAdapter, openAdapter, type StateDict } from "@waggle/nn";
 import type { LoadOptions } from "./load-options.ts";
 import { matrixProduct } from "./matrix-product.ts";
@@ -47,7 +47,11 @@ export async function openModelFolder(id: string, options: LoadOptions, include?
       { field: "base", message: `the folder holds ${what}: pass \`base\`, the model that it was trained over.` },
     ]);
   }
-  const base = await folderOf(baseId, ofAnother(options), include);
+  const base = await folderOf(baseId, ofAnother(options), include).catch((error: unknown) => {
+    if (options.base !== undefined || !(error instanceof HubError)) throw error;
+    const message = `adapter_config.json names a base that cannot be opened. ${error.message} Or pass \`base\`, where that model is.`;
+    throw new HubError(error.code, folder, message, { cause: error });
+  });
   return {
     id,
     folder,
