@@ -1,10 +1,11 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { decodeImage } from "@waggle/image";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { expectClose, float32, int64, readTensors } from "../../../testing/tensors.ts";
-import { exportOnnx } from "./index.ts";
+import { assemble, exportOnnx, image } from "./index.ts";
 
 const golden = new URL("../../../golden/llava-tiny-hf/", import.meta.url).pathname;
 
@@ -59,6 +60,26 @@ test("plain onnxruntime-node runs the exported graphs to the reference's feature
       step = ((await embed.run({ input_ids: int64([best], [1, 1]) })).inputs_embeds ?? expect.unreachable()) as Tensor;
     }
     expect(answer).toEqual(tokenIds);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("tiles: token_rows chooses a picture's tokens, as the authors' code packs them", async () => {
+  const anyres = new URL("../../../golden/llava-tiny-anyres/", import.meta.url).pathname;
+  const folder = await mkdtemp(join(tmpdir(), "waggle-export-"));
+  try {
+    await exportOnnx(anyres, folder);
+    const vision = await InferenceSession.create(join(folder, "vision_encoder.onnx"));
+    const io = await readTensors(`${anyres}io.safetensors`);
+    const { sight } = await assemble(anyres);
+    for (const name of ["wide.png", "even.png", "small.png"]) {
+      const rows = sight?.tiles?.tokenRows(await decodeImage(image(`${anyres}${name}`))) ?? expect.unreachable();
+      const pixel_values = io[`input.pixel_values.${name}`] ?? expect.unreachable();
+      const { image_features } = await vision.run({ pixel_values, token_rows: int64(rows, [rows.length]) });
+      const wanted = io[`output.image_features.${name}`] ?? expect.unreachable();
+      expectClose(image_features as Tensor, float32(wanted.data as Float32Array, wanted.dims.slice(-2)), { abs: 2e-5 });
+    }
   } finally {
     await rm(folder, { recursive: true });
   }
