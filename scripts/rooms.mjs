@@ -19,7 +19,8 @@ const floors = [
   ["nn", "runtime", "data"],
   ["vision", "projectors", "language", "generation"],
   ["mllm"],
-  ["train", "eval", "tasks", "mini"],
+  ["train", "tasks", "mini"],
+  ["eval"],
   ["cli", "server"],
 ];
 

@@ -20,7 +20,7 @@ export {
   type WarmupOptions,
 } from "./schedule.ts";
 export { type ParameterPattern, selectParameters } from "./select.ts";
-export { type Stage, type StageOptions, stage } from "./stage.ts";
+export { type Stage, type StageOptions, stage, stepsOf } from "./stage.ts";
 export type { StepRecord } from "./step-record.ts";
 export type { BatchRequest, OpenTask, PreviewText, Task, TaskBatch, TaskContext } from "./task.ts";
 export { type TrainOptions, type TrainResult, train } from "./train.ts";

@@ -1,0 +1,153 @@
+/**
+ * Trains each projector in the setting of Honeybee's comparison, at the same numbers of visual tokens and with several
+ * seeds, and asks all of them the same questions. One folder:
+ *
+ *     out/results.json    see results.ts; written after every trial
+ *     out/results.csv     one line for every family of every trial
+ *     out/report.html     both as a page that needs nothing else
+ *     out/pictures/       what projectors looked at
+ *     out/trials/         a run of @waggle/train each, and its result
+ *     out/features/       patch features of the frozen encoder, computed once
+ *     out/lab.lock        while a process works here
+ *
+ * A lab goes on where it was, however it ended; with more projectors, tokens or seeds than before it trains what is missing.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { isLocked, withLock } from "@waggle/checkpoint";
+import { ConfigError } from "@waggle/nn";
+import { stepsOf } from "@waggle/train";
+import { heldQuestions } from "./held-questions.ts";
+import { checkLabOptions, type LabOptions, type Trial } from "./lab-options.ts";
+import { mapFile } from "./picture-maps.ts";
+import { type Plan, planTrials } from "./plan.ts";
+import { writeLabReport } from "./report/write-report.ts";
+import type { LabMap, LabResults, TrialResult } from "./results.ts";
+import { writeWhole } from "./results.ts";
+import { type LabContext, lossesOf, nameOf, runTrial } from "./trial.ts";
+
+/** @throws ConfigError with everything that is wrong with the options, before anything is trained. */
+export async function lab(options: LabOptions): Promise<LabResults> {
+  checkLabOptions(options);
+  options.signal?.throwIfAborted();
+  const lock = join(options.out, "lab.lock");
+  const busy = (): ConfigError => new ConfigError("lab", [{ field: "out", message: `another process works in ${options.out}.` }]);
+  if (await isLocked(lock)) throw busy();
+  let held = false;
+  const work = (): Promise<LabResults> => {
+    held = true;
+    return new Lab(options).run();
+  };
+  return withLock(lock, AbortSignal.timeout(2000), work).catch((error: unknown) => {
+    throw held ? error : busy();
+  });
+}
+
+class Lab {
+  readonly #context: LabContext;
+  readonly #began = performance.now();
+  readonly #results = new Map<string, TrialResult>();
+  #plan: Plan = { trials: [], left: [], patches: 0 };
+
+  constructor(options: LabOptions) {
+    this.#context = { options, questions: heldQuestions(options.questions) };
+  }
+
+  async run(): Promise<LabResults> {
+    const { options } = this.#context;
+    this.#plan = await planTrials(options);
+    const { trials, left } = this.#plan;
+    await options.onEvent?.({ type: "plan", trials, left });
+    if (options.halving) for (const tokens of options.tokens) await this.#halve(trials.filter((trial) => trial.tokens === tokens));
+    for (const trial of trials) if (!this.#usedUp()) await this.#finish(trial, "end");
+    const missing = trials.length - this.#results.size;
+    if (missing > 0) await options.onEvent?.({ type: "budget", left: missing });
+    await this.#write();
+    const report = await writeLabReport(options.out);
+    await options.onEvent?.({ type: "end", report });
+    return this.#summary();
+  }
+
+  /** Leaves behind, of the trials of one M, the projectors that learn worst. */
+  async #halve(trials: readonly Trial[]): Promise<void> {
+    const { stages, halving } = this.#context.options;
+    const steps = stages.reduce((sum, stage) => sum + stepsOf(stage), 0);
+    let names = [...new Set(trials.map(({ projector }) => projector))];
+    for (const share of halving?.at ?? []) {
+      const until = Math.max(1, Math.round(share * steps));
+      const left = trials.filter(({ projector }) => names.includes(projector));
+      for (const trial of left) {
+        if (this.#usedUp()) return;
+        await runTrial(this.#context, trial, until);
+      }
+      const scores = new Map<string, number>();
+      for (const name of names)
+        scores.set(
+          name,
+          await this.#score(
+            left.filter(({ projector }) => projector === name),
+            until,
+          ),
+        );
+      names.sort((a, b) => ((scores.get(a) ?? 0) < (scores.get(b) ?? 0) ? -1 : 1));
+      const worse = names.slice(Math.ceil(names.length * (halving?.keep ?? 1)));
+      names = names.slice(0, names.length - worse.length);
+      for (const trial of left) if (worse.includes(trial.projector)) await this.#finish(trial, "here");
+    }
+  }
+
+  /** The mean loss over a tenth of the steps before `until`, of all seeds; one that diverged is worse than any. */
+  async #score(trials: readonly Trial[], until: number): Promise<number> {
+    const losses: number[] = [];
+    for (const trial of trials) {
+      const points = (await lossesOf(this.#context, trial)).filter(({ step }) => step <= until && step > Math.floor(0.9 * until));
+      losses.push(points.length === 0 ? Number.POSITIVE_INFINITY : mean(points.map(({ loss }) => loss)));
+    }
+    return mean(losses);
+  }
+
+  async #finish(trial: Trial, until: "end" | "here"): Promise<void> {
+    if (this.#results.has(nameOf(trial))) return;
+    const fresh = !existsSync(join(this.#context.options.out, "trials", nameOf(trial), "result.json"));
+    const result = await runTrial(this.#context, trial, until);
+    if (result === null) return;
+    this.#results.set(nameOf(trial), result);
+    await this.#write();
+    const { size: done } = this.#results;
+    await this.#context.options.onEvent?.({ type: "result", trial, result, fresh, done, of: this.#plan.trials.length });
+  }
+
+  #write(): Promise<void> {
+    return writeWhole(join(this.#context.options.out, "results.json"), `${JSON.stringify(this.#summary())}\n`);
+  }
+
+  #usedUp(): boolean {
+    const { budget } = this.#context.options;
+    return budget !== undefined && performance.now() - this.#began >= budget.minutes * 60_000;
+  }
+
+  #summary(): LabResults {
+    const { options, questions } = this.#context;
+    const { trials, patches } = this.#plan;
+    const maps = trials.flatMap((trial): LabMap[] => {
+      const drawn = this.#results.has(nameOf(trial)) && trial.seed === 0 ? [0, 1, 2] : [];
+      const there = drawn.filter((picture) => existsSync(join(options.out, mapFile(trial, picture))));
+      return there.map((picture) => ({ projector: trial.projector, tokens: trial.tokens, picture, file: mapFile(trial, picture) }));
+    });
+    return {
+      version: 1,
+      projectors: Object.keys(options.projectors),
+      tokens: options.tokens,
+      seeds: options.seeds,
+      patches,
+      questions: questions.asked,
+      textOnly: questions.textOnly,
+      trials: trials.flatMap((trial) => this.#results.get(nameOf(trial)) ?? []),
+      maps,
+    };
+  }
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
