@@ -35,7 +35,12 @@ export class Preview implements Disposable {
   }
 
   /** What the model says behind the first `start` positions of a sample. */
-  async answer({ input_ids }: EncodedSample, start: number, pictures: readonly PreparedPicture[], shape: PictureShape | null) {
+  async answer(
+    { input_ids }: EncodedSample,
+    start: number,
+    pictures: readonly PreparedPicture[],
+    shape: PictureShape | null,
+  ): Promise<string> {
     const ids = input_ids.slice(0, start);
     const seen = picturesOf(ids, pictures);
     const ends = new Set(this.#ends());
