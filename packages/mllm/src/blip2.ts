@@ -9,10 +9,10 @@
  *
  * reference  transformers `Blip2ForConditionalGeneration`, `Blip2Processor`
  */
-import { openCheckpoint } from "@waggle/checkpoint";
+import { DataError, IGNORE, IMAGE, type SampleEncoder } from "@waggle/data";
 import type { StateDict } from "@waggle/nn";
 import { blip2QFormerKey, qFormer } from "@waggle/projectors";
-import { blip2, IMAGE_PLACEHOLDER, loadTokenizer, PromptError, type Tokenizer } from "@waggle/text";
+import { blip2, countPlaceholders, IMAGE_PLACEHOLDER, loadTokenizer, PromptError, type Tokenizer } from "@waggle/text";
 import { blip2VisionKey, eva, splitQkvBias } from "@waggle/vision";
 import { folderProcessor, generationDefaults } from "./assets.ts";
 import { bindWeights } from "./bind.ts";
@@ -21,11 +21,13 @@ import { buildLanguage } from "./build-language.ts";
 import { type Composition, compose } from "./compose.ts";
 import { type Dialect, strippedAnswer } from "./dialect.ts";
 import type { LoadOptions } from "./load-options.ts";
+import { type ModelFolder, openWeights } from "./model-folder.ts";
 import { type Assembly, assemblyOf } from "./start.ts";
 
-export async function blip2Assembly(config: Blip2Config, folder: string, options: LoadOptions, began: number): Promise<Assembly> {
+export async function blip2Assembly(config: Blip2Config, model: ModelFolder, options: LoadOptions, began: number): Promise<Assembly> {
+  const folder = model.base;
   const composition = blip2Composition(config);
-  bindBlip2(composition, await openCheckpoint(folder, options.signal ? { signal: options.signal } : {}));
+  bindBlip2(composition, await openWeights(model, options, blip2Key));
   const tokenizer = await loadTokenizer(folder);
   const tokenId = config.image_token_id ?? -1; // where there is none, no rule may look at it: it is no token's id
   return assemblyOf(composition, {
@@ -58,18 +60,34 @@ export function blip2Key(key: string): string {
 
 /** One picture, in front of the text; a prompt text may name its place, or leave it out as transformers' processor does. */
 function blip2Dialect(tokenizer: Tokenizer, tokenId: number): Dialect {
+  const promptIds = (text: string, imageTokens: readonly number[]): readonly number[] => {
+    const [rows, ...more] = imageTokens;
+    const placeholders = countPlaceholders(text);
+    if (rows === undefined || more.length > 0 || placeholders > 1 || text.indexOf(IMAGE_PLACEHOLDER) > 0) {
+      const message = "BLIP-2 looks at one picture, which stands in front of the text";
+      const facts = { placeholders, pictures: imageTokens.length };
+      throw new PromptError("images", `${message}; got pictures: ${facts.pictures}, placeholders in the text: ${placeholders}.`, facts);
+    }
+    const said = placeholders === 1 ? text.slice(IMAGE_PLACEHOLDER.length) : text;
+    return [...new Array<number>(rows).fill(tokenId), ...tokenizer.encode(said)];
+  };
+  return { promptIds, encoder: blip2Encoder(tokenizer, promptIds), answer: () => strippedAnswer() };
+}
+
+/** A caption, or the answer to a question, and the line's end behind it, which ends what OPT says: LAVIS `Blip2OPT.forward`. */
+function blip2Encoder(tokenizer: Tokenizer, promptIds: Dialect["promptIds"]): SampleEncoder {
   return {
-    promptIds(text, imageTokens) {
-      const [rows, ...more] = imageTokens;
-      const placeholders = text.split(IMAGE_PLACEHOLDER).length - 1;
-      if (rows === undefined || more.length > 0 || placeholders > 1 || text.indexOf(IMAGE_PLACEHOLDER) > 0) {
-        const message = "BLIP-2 looks at one picture, which stands in front of the text";
-        const facts = { placeholders, pictures: imageTokens.length };
-        throw new PromptError("images", `${message}; got pictures: ${facts.pictures}, placeholders in the text: ${placeholders}.`, facts);
+    encode({ conversations }, pictureTokens) {
+      const [human, gpt] = conversations;
+      if (conversations.length !== 2 || human?.from !== "human" || gpt?.from !== "gpt") {
+        throw new DataError("bad-sample", `BLIP-2 learns from one question or caption at a time, found ${conversations.length} turns.`);
       }
-      const said = placeholders === 1 ? text.slice(IMAGE_PLACEHOLDER.length) : text;
-      return [...new Array<number>(rows).fill(tokenId), ...tokenizer.encode(said)];
+      const text = human.value.replaceAll(IMAGE_PLACEHOLDER, "").trim();
+      const prompt = blip2.render([{ role: "user", content: text }]);
+      const pictures = pictureTokens.reduce((sum, count) => sum + count, 0);
+      const ids = promptIds(prompt, pictureTokens, true).map((id, at) => (at < pictures ? IMAGE : id));
+      const target = tokenizer.encode(`${prompt === "" ? "" : " "}${gpt.value}\n`, { addSpecialTokens: false });
+      return { input_ids: [...ids, ...target], labels: [...ids.map(() => IGNORE), ...target] };
     },
-    answer: () => strippedAnswer(),
   };
 }

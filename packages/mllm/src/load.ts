@@ -20,7 +20,7 @@ import { authorsAssembly, originalLlavaAssembly } from "./llava-original.ts";
 import type { LoadOptions, ModelOptions } from "./load-options.ts";
 import { miniGpt4Assembly } from "./minigpt4.ts";
 import { isMiniGpt4 } from "./minigpt4-folder.ts";
-import { openMiniGpt4Files, openMiniGpt4Folder } from "./minigpt4-parts.ts";
+import { adaptedParts, openMiniGpt4Files, openMiniGpt4Folder } from "./minigpt4-parts.ts";
 import { type LlavaConfig, type ModelConfig, readModelConfig } from "./model-config.ts";
 import { type ModelFolder, openModelFolder, openWeights } from "./model-folder.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
@@ -66,9 +66,9 @@ export async function assemble(id: string, options: LoadOptions = {}): Promise<A
 }
 
 async function assembleFolder(model: ModelFolder, options: LoadOptions, began: number): Promise<Assembly> {
-  const { folder, base } = model;
-  await refuseAdapters(model);
-  if (await isMiniGpt4(folder)) return miniGpt4Assembly(await openMiniGpt4Files(folder, options), options, began);
+  const { base, adapter } = model;
+  await refuseProjector(model);
+  if (await isMiniGpt4(base)) return miniGpt4Assembly(adaptedParts(await openMiniGpt4Files(base, options), adapter), options, began);
   const config = await readConfig(model.config);
   switch (config.model_type) {
     case "llava": {
@@ -84,14 +84,14 @@ async function assembleFolder(model: ModelFolder, options: LoadOptions, began: n
       return { ...(await originalLlavaAssembly(config, model, options, began)), adapterKeys };
     }
     case "minigpt4":
-      return miniGpt4Assembly(await openMiniGpt4Folder(folder, config, options), options, began);
+      return miniGpt4Assembly(adaptedParts(await openMiniGpt4Folder(base, config, options), adapter), options, began);
     case "honeybee": {
       const composition = honeybeeComposition(config, await honeybeeTokenizer(base, config, options));
       composition.bind(await openWeights(model, options, honeybeeKey));
       return boundAssembly(composition, base, options, began);
     }
     case "blip-2":
-      return blip2Assembly(config, folder, options, began);
+      return blip2Assembly(config, model, options, began);
     case "text": {
       const language = buildLanguage(config.text);
       bindWeights(language, await openWeights(model, options));
@@ -145,10 +145,10 @@ async function llavaComposition(config: LlavaConfig, folder: string): Promise<{ 
   return { composition: compose({ ...parts, prompt, tokenizer, processor, placeholder }), processor };
 }
 
-/** Over these bases nobody knows which of an adapter's keys are whose. */
-export async function refuseAdapters({ folder, base, config }: ModelFolder): Promise<void> {
-  if (folder === base) return;
+/** LLaVA's mm_projector.bin is of use over a LLaVA only. */
+export async function refuseProjector({ folder, base, config, projector }: ModelFolder): Promise<void> {
+  if (projector === null) return;
   const type = (await isMiniGpt4(base)) ? "minigpt4" : (await readConfig(config)).model_type;
-  const name = type === "minigpt4" ? "a MiniGPT-4" : type === "blip-2" ? "BLIP-2" : null;
-  if (name !== null) throw new ConfigError(folder, [{ field: "", message: `adapters over ${name} (${base}) are not supported.` }]);
+  if (type !== "minigpt4" && type !== "blip-2" && type !== "honeybee") return;
+  throw new ConfigError(folder, [{ field: "base", message: `mm_projector.bin is LLaVA's; ${base} is ${type}.` }]);
 }

@@ -1,13 +1,14 @@
 /** A MiniGPT-4 before it is composed: from its authors' four files, or from the one folder that `convert` writes. */
 import { join } from "node:path";
 import { openCheckpoint, readJson } from "@waggle/checkpoint";
-import { ConfigError, parseConfig } from "@waggle/nn";
+import { type Adapter, ConfigError, parseConfig } from "@waggle/nn";
 import { z } from "zod";
 import type { LoadOptions } from "./load-options.ts";
 import { type MiniGpt4Dims, readMiniGpt4Dims } from "./minigpt4-config.ts";
 import { openMiniGpt4 } from "./minigpt4-folder.ts";
 import { type MiniGpt4State, readMiniGpt4State, sideOf } from "./minigpt4-state.ts";
 import { type MiniGpt4Config, readModelConfig, type TextPart } from "./model-config.ts";
+import { adapted } from "./model-folder.ts";
 
 export interface MiniGpt4Parts {
   readonly dims: MiniGpt4Dims;
@@ -44,6 +45,12 @@ export async function openMiniGpt4Folder(folder: string, config: MiniGpt4Config,
     trained_image_size: sideOf(table, folder) * dims.vision.patch_size,
   };
   return { dims, text: textPart(config.fields.text_config, `${file}: text_config`), weights, llm: folder, config: config.fields };
+}
+
+/** The same with an adapter in its weights. */
+export function adaptedParts(parts: MiniGpt4Parts, adapter: Adapter | null): MiniGpt4Parts {
+  const { weights } = parts;
+  return { ...parts, weights: { ...weights, state: adapted(weights.state, adapter, weights.spelling) } };
 }
 
 function textPart(json: unknown, file: string): TextPart {

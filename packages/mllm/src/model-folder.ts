@@ -70,9 +70,14 @@ export async function openWeights(
 ): Promise<StateDict> {
   const opening = signal ? { signal } : {};
   const whole: StateDict = await openCheckpoint(base, opening);
-  if (projector === null) return adapter ? mergeAdapter(whole, adapter, spelling, matrixProduct) : whole;
+  if (projector === null) return adapted(whole, adapter, spelling);
   const own = await openCheckpoint(projector, opening);
   const replaced = new Set(Array.from(own.tensors.keys(), spelling));
   const kept = [...whole.tensors].filter(([key]) => !replaced.has(spelling(key)));
   return { source: `${base} + ${projector}`, tensors: new Map([...kept, ...own.tensors]) };
+}
+
+/** A base's tensors with the adapter in them, where there is one. */
+export function adapted(base: StateDict, adapter: Adapter | null, spelling: (key: string) => string): StateDict {
+  return adapter ? mergeAdapter(base, adapter, spelling, matrixProduct) : base;
 }

@@ -10,11 +10,11 @@ import { publishedKey } from "./checkpoint-keys.ts";
 import { compose } from "./compose.ts";
 import { honeybeeComposition, honeybeeKey, honeybeeTokenizerFolder } from "./honeybee.ts";
 import { processorConfig, publishedLlava } from "./llava-published.ts";
-import { llavaParts, readConfig, refuseAdapters } from "./load.ts";
+import { llavaParts, readConfig, refuseProjector } from "./load.ts";
 import type { LoadOptions } from "./load-options.ts";
 import { miniGpt4Composition } from "./minigpt4.ts";
 import { isMiniGpt4 } from "./minigpt4-folder.ts";
-import { type MiniGpt4Parts, openMiniGpt4Files, openMiniGpt4Folder } from "./minigpt4-parts.ts";
+import { adaptedParts, type MiniGpt4Parts, openMiniGpt4Files, openMiniGpt4Folder } from "./minigpt4-parts.ts";
 import type { ModelConfig } from "./model-config.ts";
 import { type ModelFolder, openWeights } from "./model-folder.ts";
 import { copiesIn, usedTensors } from "./used-tensors.ts";
@@ -35,12 +35,12 @@ export interface PublishedModel {
 
 /** Opens a model in any layout that `load` reads, headers only; adapters are merged when their tensors are read. */
 export async function publishedModel(model: ModelFolder, options: LoadOptions): Promise<PublishedModel> {
-  const { base, folder } = model;
-  await refuseAdapters(model);
-  if (await isMiniGpt4(folder)) return publishedMiniGpt4(await openMiniGpt4Files(folder, options));
+  const { base, adapter } = model;
+  await refuseProjector(model);
+  if (await isMiniGpt4(base)) return publishedMiniGpt4(adaptedParts(await openMiniGpt4Files(base, options), adapter));
   const config = await readConfig(model.config);
   if (config.model_type === "llava_llama") return publishedLlava(config, model, options);
-  if (config.model_type === "minigpt4") return publishedMiniGpt4(await openMiniGpt4Folder(folder, config, options));
+  if (config.model_type === "minigpt4") return publishedMiniGpt4(adaptedParts(await openMiniGpt4Folder(base, config, options), adapter));
   const text = await readFile(join(model.config, "config.json"), "utf8");
   const tensors = await tensorsOf(config, model, options);
   const tokenizer = config.model_type === "honeybee" ? await honeybeeTokenizerFolder(base, config, options) : base;
@@ -75,7 +75,7 @@ async function tensorsOf(config: InPlace, model: ModelFolder, options: LoadOptio
     }
     case "blip-2": {
       const composition = blip2Composition(config);
-      const state = await openWeights(model, options);
+      const state = await openWeights(model, options, blip2Key);
       bindBlip2(composition, state);
       const copies = copiesIn(composition.modules);
       return new Map([...state.tensors].filter(([key]) => !copies.has(blip2Key(key))));
