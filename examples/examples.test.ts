@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { scenes } from "@waggle/data";
+import { lab } from "@waggle/eval";
 import { pictures } from "@waggle/mini";
 import { describe, expect, test } from "vitest";
 
@@ -75,6 +77,22 @@ describe("demo", () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/'--picture'.*--image/s);
   });
+});
+
+test("projector-lab: one's own projector stands beside published ones", async () => {
+  const { default: spec } = await import("./projector-lab.ts");
+  const out = mkdtempSync(join(tmpdir(), "waggle-lab-"));
+  try {
+    const stages = spec.stages.map((stage) => ({ ...stage, steps: 1, batchSize: 2 }));
+    const questions = scenes({ split: "test", seed: 0, length: 6, questions: 1, families: { color: 1, where: 1 } });
+    const { trials } = await lab({ ...spec, tokens: [4], seeds: 1, stages, questions, out });
+    expect(trials.map(({ projector, status, right }) => [projector, status, right.length])).toEqual(
+      ["C-Abstractor", "Resampler", "Mean"].map((name) => [name, "done", 6]),
+    );
+    expect(readFileSync(join(out, "report.html"), "utf8")).toContain("C-Abstractor − Mean");
+  } finally {
+    rmSync(out, { recursive: true });
+  }
 });
 
 /** Tests that take a minute or more run with WAGGLE_SLOW=1 only. */

@@ -8,6 +8,7 @@ import { explainCommand } from "./explain-command.ts";
 import { exportCommand } from "./export-command.ts";
 import { generateCommand } from "./generate-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
+import { labCommand } from "./lab-command.ts";
 import { trainCommand } from "./train-command.ts";
 
 const { version }: { version: string } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
@@ -27,6 +28,7 @@ export function program(): Command {
     mergeCommand(),
     exportCommand(),
     trainCommand(),
+    labCommand(),
     inspectCommand(),
     dataCommand(),
     cacheCommand(),

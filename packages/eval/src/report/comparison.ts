@@ -75,11 +75,11 @@ interface Group {
   readonly trials: readonly TrialResult[];
 }
 
-/** Finished trials by projector and M, in the order of the spec. */
+/** Finished trials by M and projector, in the order of the spec. */
 function groupsOf({ projectors, tokens, trials }: LabResults): Group[] {
   const done = trials.filter(({ status }) => status === "done");
-  return projectors.flatMap((projector) =>
-    tokens.flatMap((M) => {
+  return tokens.flatMap((M) =>
+    projectors.flatMap((projector) => {
       const own = done.filter((trial) => trial.projector === projector && trial.tokens === M);
       return own.length === 0 ? [] : [{ projector, tokens: M, trials: own }];
     }),

@@ -1,0 +1,69 @@
+/** `waggle lab` as its user runs it, on the tiny LLaVA. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const waggle = fileURLToPath(new URL("../bin/waggle.js", import.meta.url));
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(fileURLToPath(new URL("../.lab-", import.meta.url))); // where its imports find the packages
+  const spec = `import { tinyLab } from "../../eval/src/__fixtures__/tiny-lab.ts";
+    const { "C-Abstractor": cAbstractor, Linear } = tinyLab.projectors;
+    export default { ...tinyLab, projectors: { "C-Abstractor": cAbstractor, Linear }, tokens: [4, 16], seeds: 1 };`;
+  writeFileSync(join(folder, "spec.ts"), spec);
+  writeFileSync(join(folder, "none.ts"), "export const projectors: number = 1;");
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(args: readonly string[], onOutput: (text: string, child: ChildProcess) => void = () => {}): Promise<Outcome> {
+  const child = spawn(process.execPath, [waggle, "lab", ...args], { cwd: folder });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (chunk: Buffer) => {
+    stdout += chunk;
+    onOutput(stdout, child);
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    stderr += chunk;
+  });
+  return new Promise((resolve) => child.on("close", (code) => resolve({ code, stdout, stderr })));
+}
+
+test("a line for every trial; stopped, the same command goes on; the report is written anew from the results", {
+  timeout: 240_000,
+}, async () => {
+  const stopped = await run(["spec.ts", "--out", "lab"], (text, child) => {
+    if (text.includes("1/3")) child.kill("SIGINT");
+  });
+  expect(stopped.code).toBe(1);
+  expect(stopped.stdout).toMatch(
+    /^3 trials\nnot defined: Linear at 4 \(it makes 16\)\n1\/3 {2}C-Abstractor, 4 tokens, seed 0: [\d.]+ %, [\d.]+ s per step\n/,
+  );
+  expect(stopped.stderr).toMatch(/waggle: stopped; the same command goes on\n$/);
+
+  const { code, stdout } = await run(["spec.ts", "--out", "lab"]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/1\/3 .*\(was there\)\n2\/3 .*\n3\/3 {2}Linear, 16 tokens.*\nlab\/report\.html\n$/);
+
+  const page = readFileSync(join(folder, "lab/report.html"), "utf8");
+  rmSync(join(folder, "lab/report.html"));
+  expect(await run(["report", "lab"])).toEqual({ code: 0, stdout: "lab/report.html\n", stderr: "" });
+  expect(readFileSync(join(folder, "lab/report.html"), "utf8")).toBe(page);
+});
+
+test("says what is wrong with a spec, and with a folder that is no lab's", { timeout: 60_000 }, async () => {
+  const none = await run(["none.ts", "--out", "none"]);
+  expect(none).toMatchObject({ code: 1, stdout: "" });
+  expect(none.stderr).toMatch(/none\.ts: expected a default export \{ projectors, tokens, … \}.*got undefined/);
+  expect(existsSync(join(folder, "none"))).toBe(false);
+  const missing = await run(["report", basename(folder)]);
+  expect(missing.code).toBe(1);
+  expect(missing.stderr).toContain("results.json");
+});

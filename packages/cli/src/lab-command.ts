@@ -1,0 +1,93 @@
+import { resolve } from "node:path";
+import type { LabEvent, LabSpec } from "@waggle/eval";
+import type { ProgressLine } from "@waggle/train";
+import { Command } from "commander";
+import { importModule } from "./import-module.ts";
+
+export function labCommand(): Command {
+  const report = new Command("report")
+    .description("write report.html and results.csv anew, from the results.json of a lab's folder")
+    .argument("<dir>", "the lab's folder")
+    .action(async (folder: string) => {
+      const { writeLabReport } = await import("@waggle/eval");
+      process.stdout.write(`${await writeLabReport(folder)}\n`);
+    });
+  const run = new Command("run")
+    .description("train what is missing and write the report; `run` itself may be left out")
+    .argument("<spec>", "a module (.ts, .js) whose default export is a LabSpec of @waggle/eval")
+    .requiredOption("--out <dir>", "the lab's folder; one that was begun goes on where it was")
+    .action(runLab);
+  return new Command("lab")
+    .description("train projectors in the same setting at the same numbers of visual tokens, and compare them with error bars")
+    .usage("<spec> --out <dir>, or waggle lab report <dir>")
+    .addCommand(run.exitOverride(), { isDefault: true })
+    .addCommand(report.exitOverride());
+}
+
+async function runLab(file: string, { out }: { readonly out: string }): Promise<void> {
+  const spec = await openSpec(file);
+  const [{ lab }, { ProgressLine }] = await Promise.all([import("@waggle/eval"), import("@waggle/train")]);
+  const show = new Screen(() => new ProgressLine());
+  const controller = new AbortController();
+  const interrupt = (): void => controller.abort(new Error("stopped; the same command goes on"));
+  process.once("SIGINT", interrupt); // a second one ends the process
+  try {
+    await lab({ ...spec, out, signal: controller.signal, onEvent: (event) => show.event(event) });
+  } finally {
+    process.off("SIGINT", interrupt);
+    show.close();
+  }
+}
+
+async function openSpec(file: string): Promise<LabSpec> {
+  const { default: spec } = (await importModule(resolve(file))) as { readonly default?: unknown };
+  if (typeof spec === "object" && spec !== null && "projectors" in spec) return spec as LabSpec; // the rest is checked by lab()
+  throw new Error(`${file}: expected a default export { projectors, tokens, … }, a LabSpec of @waggle/eval, got ${typeof spec}.`);
+}
+
+/** Finished trials on stdout, a line each; the one that is trained on stderr. */
+class Screen {
+  readonly #open: () => ProgressLine;
+  #line: ProgressLine | null = null;
+
+  constructor(open: () => ProgressLine) {
+    this.#open = open;
+  }
+
+  event(event: LabEvent): void {
+    if (event.type === "train") {
+      if (event.event.type !== "step") return;
+      this.#line ??= this.#open();
+      this.#line.write(event.event);
+      return;
+    }
+    this.close();
+    const text = messageOf(event);
+    if (text !== "") process.stdout.write(`${text}\n`);
+  }
+
+  close(): void {
+    this.#line?.close();
+    this.#line = null;
+  }
+}
+
+function messageOf(event: Exclude<LabEvent, { readonly type: "train" }>): string {
+  switch (event.type) {
+    case "plan":
+      return [`${event.trials.length} trials`, ...event.left.map((pair) => `not defined: ${pair}`)].join("\n");
+    case "result": {
+      const { trial, result, fresh, done, of } = event;
+      const hits = [...result.right].reduce((sum, digit) => sum + Number(digit), 0);
+      const found = result.status === "done" ? `${((100 * hits) / result.right.length).toFixed(1)} %` : result.status;
+      const name = `${trial.projector}, ${trial.tokens} tokens, seed ${trial.seed}`;
+      return `${done}/${of}  ${name}: ${found}, ${result.secondsPerStep.toFixed(3)} s per step${fresh ? "" : " (was there)"}`;
+    }
+    case "budget":
+      return `the budget is used up; ${event.left} trials are left for the same command`;
+    case "end":
+      return event.report;
+    default:
+      return event satisfies never;
+  }
+}
