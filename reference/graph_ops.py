@@ -44,6 +44,8 @@ CASES = {
     "convWide": (lambda x, w: F.conv2d(F.pad(x, (3, 0, 1, 4)), w, dilation=(2, 1)), [n(1, 2, 5, 6), n(3, 2, 2, 3)]), "convPoint": (lambda x, w, b: F.conv2d(x, w, b), [n(2, 3, 4, 5), n(4, 3, 1, 1), n(4)]),
     "convPatches": (lambda x, w, b: F.conv2d(x, w, b, stride=3), [n(2, 3, 7, 9), n(4, 3, 3, 3), n(4)]), "convPointStrided": (lambda x, w: F.conv2d(x, w, stride=2), [n(2, 3, 6, 5), n(4, 3, 1, 1)]),
     "convDepthwiseStrided": (lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1, dilation=2, groups=3), [n(2, 3, 8, 7), n(3, 1, 3, 3), n(3)]), "convDepthwiseTwice": (lambda x, w: F.conv2d(x, w, padding=2, groups=3), [n(2, 3, 4, 5), n(6, 1, 5, 3)]),
+    "convBlocks": (lambda x, w, b: F.conv2d(x.permute(0, 3, 1, 2), w, b, padding=1, groups=32).permute(0, 2, 3, 1), [n(3, 4, 5, 32), n(32, 1, 3, 3), n(32)]), "convBlocksWide": (lambda x, w: F.conv2d(F.pad(x, (2, 0, 0, 3)), w, groups=16), [n(2, 16, 3, 4), n(16, 1, 4, 2)]),
+    "convBlocksStrided": (lambda x, w: F.conv2d(x, w, stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=16), [n(1, 16, 6, 5), n(16, 1, 3, 2)]),
     "averagePoolOverlapping": (lambda x: F.avg_pool2d(x, (3, 2), (1, 2), (1, 0)), [n(2, 2, 5, 7)]), "maxPoolOverlapping": (lambda x: F.max_pool2d(x, (3, 2), (2, 1), (1, 0)), [n(2, 3, 7, 5)]), "maxPoolTies": (lambda x: F.max_pool2d(x.relu(), 3, 2), [n(1, 2, 7, 7) - 0.5]),
     "gridSampleOutside": (lambda x, g: F.grid_sample(x, g, align_corners=False), [n(2, 3, 5, 3), n(2, 4, 3, 2) * 1.5]),
     "gridSampleOnPixels": (lambda x, g: F.grid_sample(x, g, align_corners=False), [n(1, 2, 4, 8), torch.tensor([[-1.125, -1.25], [-0.875, -0.75], [0.125, 0.25], [0.875, 0.75], [1.125, 1.25]])[None, None]]),

@@ -5,6 +5,7 @@
 import { expect, test } from "vitest";
 import { at, type Case, drawShapes, randomNumbers, worstDifference } from "../../../testing/gradient-check.ts";
 import { constant, type Dim, type OpName, ops, recompute, Value } from "./index.ts";
+import { depthwiseWeightGradient } from "./ops/depthwise.ts";
 import { after } from "./ops/recompute.ts";
 
 const places = (values: readonly number[], shape: readonly number[] = [values.length]): Value => constant(values.map(BigInt), { shape });
@@ -165,6 +166,11 @@ const cases: { readonly [Op in OpName]: readonly Case[] } = {
     at("B 2 h2 w", (x) => ops.resize(x, [3, 5], { mode })),
     at("B 1 h w2", (x) => ops.resize(x, [4, 2], { mode, alignCorners: mode !== "nearest" })),
   ]),
+  DepthwiseWeightGradient: [
+    at("B 2 h2 w3, B 2 h4 w3", (dy, x) =>
+      depthwiseWeightGradient(dy, x as Value, { kernel: [3, 2], pads: [0, 0, 0, 1], strides: [1, 1], dilations: [1, 1], groups: 2 }),
+    ),
+  ],
   AdaptiveAveragePool2d: [at("B 2 h2 w", (x) => ops.adaptiveAveragePool2d(x, [2, 3]))],
   Recompute: [
     at("B S 3, 3 3", (x, w) => recompute([x], (h) => ops.tanh(ops.matmul(h, w as Value)))),

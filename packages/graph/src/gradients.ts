@@ -14,6 +14,7 @@ export const gradients: Gradients<OpAttributes> = {
   ...productGradients,
   ...neuralGradients,
   ...pictureGradients,
+  DepthwiseWeightGradient: "definition",
   Recompute: "recompute",
   After: ([dy], { inputs }) => inputs.map((_, i) => (i === 0 ? (dy ?? null) : null)),
 };

@@ -6,6 +6,7 @@
 import type { Gradient } from "./gradient-rule.ts";
 import { gradients } from "./gradients.ts";
 import type { OpRule, Rules } from "./op-rule.ts";
+import { type DepthwiseAttributes, depthwiseRules } from "./ops/depthwise.ts";
 import { type ElementwiseAttributes, elementwiseRules } from "./ops/elementwise.ts";
 import { type IndexingAttributes, indexingRules } from "./ops/indexing.ts";
 import { type MovementAttributes, movementRules } from "./ops/movement.ts";
@@ -23,6 +24,7 @@ export interface OpAttributes
     ProductAttributes,
     NeuralAttributes,
     PictureAttributes,
+    DepthwiseAttributes,
     RecomputeAttributes {}
 export type OpName = keyof OpAttributes;
 
@@ -34,6 +36,7 @@ export const opTable: Rules<OpAttributes> = {
   ...productRules,
   ...neuralRules,
   ...pictureRules,
+  ...depthwiseRules,
   ...recomputeRules,
 };
 

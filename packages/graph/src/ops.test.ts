@@ -93,6 +93,12 @@ const written: Record<string, (...x: Value[]) => Value> = {
   convPointStrided: (x, w) => ops.conv(x, w as Value, null, { strides: [2, 2] }),
   convDepthwiseStrided: (x, w, b) => ops.conv(x, w as Value, b, { strides: [2, 2], pads: [1, 1, 1, 1], dilations: [2, 2], groups: 3 }),
   convDepthwiseTwice: (x, w) => ops.conv(x, w as Value, null, { pads: [2, 2, 2, 2], groups: 3 }),
+  convBlocks: (x, w, b) => {
+    const y = ops.conv(ops.transpose(x, [0, 3, 1, 2]), w as Value, b, { pads: [1, 1, 1, 1], groups: 32 });
+    return ops.transpose(y, [0, 2, 3, 1]);
+  },
+  convBlocksWide: (x, w) => ops.conv(x, w as Value, null, { pads: [0, 2, 3, 0], groups: 16 }),
+  convBlocksStrided: (x, w) => ops.conv(x, w as Value, null, { strides: [2, 1], pads: [1, 0, 1, 0], dilations: [1, 2], groups: 16 }),
   averagePoolOverlapping: (x) => ops.averagePool(x, { kernel: [3, 2], strides: [1, 2], pads: [1, 0, 1, 0] }),
   maxPoolOverlapping: (x) => ops.maxPool(x, { kernel: [3, 2], strides: [2, 1], pads: [1, 0, 1, 0] }),
   maxPoolTies: (x) => ops.maxPool(ops.relu(x), { kernel: [3, 3], strides: [2, 2] }),
@@ -234,12 +240,14 @@ test("every operator of the table is checked above", () => {
     const y = written[name]?.(...golden.inputs.map(({ shape }, i) => input(`x${i}`, "float32", shape)));
     if (y !== undefined) visit(y);
   }
-  // Cast, Range and SizeOf: lower.test.ts; After and Recompute: recompute.test.ts; the rest: the comparisons above.
+  // Cast, Range and SizeOf: lower.test.ts; After and Recompute: recompute.test.ts; DepthwiseWeightGradient: the gradients of conv; the rest: the
+  // comparisons above.
   const elsewhere = [
     "After",
     "And",
     "ArgMax",
     "Cast",
+    "DepthwiseWeightGradient",
     "Equal",
     "GreaterOrEqual",
     "IsNaN",

@@ -51,7 +51,7 @@ export function serialize(graph: LoweredGraph, place: Place): Uint8Array<ArrayBu
     producerName: "waggle",
     opsetImport: [
       { domain: "", version: BigInt(OPSET) },
-      ...(nodes.some((node) => node.domain !== "") ? [{ domain: "com.microsoft", version: 1n }] : []),
+      ...[...new Set(nodes.map((node) => node.domain))].filter((domain) => domain !== "").map((domain) => ({ domain, version: 1n })),
     ],
     graph: {
       name: graph.name,

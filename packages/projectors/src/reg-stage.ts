@@ -52,7 +52,7 @@ class ConvNorm extends Module {
 /** [B, C, H, W] → [B, H·W, C] */
 export function asRows(picture: Value): Value {
   const [B, C, H, W] = shapeOf(picture, "B C H W");
-  return ops.transpose(ops.reshape(picture, [B, C, H * W]), [0, 2, 1]);
+  return ops.reshape(ops.transpose(picture, [0, 2, 3, 1]), [B, H * W, C]);
 }
 
 class SqueezeExcite extends Module {

@@ -5,12 +5,11 @@
  *     weight  [out, C/groups, kh, kw]
  */
 import { type Dim, dimMul } from "../dim.ts";
-import * as e from "../ops/elementwise.ts";
+import { depthwiseWeightGradient, partsMet } from "../ops/depthwise.ts";
 import { gather, pad, slice } from "../ops/indexing.ts";
 import { concat, reshape, transpose } from "../ops/movement.ts";
 import { conv, type PictureAttributes } from "../ops/pictures.ts";
 import { matmul } from "../ops/products.ts";
-import { reduceSum } from "../ops/reductions.ts";
 import { constant, type Value } from "../value.ts";
 import { dilate } from "./movement.ts";
 import { sidesOf } from "./side-matrix.ts";
@@ -29,14 +28,17 @@ export function convInputGradient(dy: Value, x: Value, weight: Value, attributes
   const [kernel, size] = [sidesOf("Conv", weight), sidesOf("Conv", x)];
   if (cutsPatches(kernel, attributes)) return patchInputGradient(dy, x, weight, kernel);
   let spread = dy;
+  const zeros: [number, number, number, number] = [0, 0, 0, 0];
   for (const side of [0, 1] as const) {
     const axis = side + 2;
     const length = (Number(dy.shape[axis]) - 1) * strides[side] + 1;
     if (strides[side] > 1) spread = dilate(spread, axis, strides[side], length);
     const before = (kernel[side] - 1) * dilations[side] - pads[side];
-    spread = padOrCut(spread, axis, before, size[side] + pads[side] - length);
+    const after = size[side] + pads[side] - length;
+    spread = padOrCut(spread, axis, Math.min(0, before), Math.min(0, after));
+    [zeros[side], zeros[axis]] = [Math.max(0, before), Math.max(0, after)];
   }
-  return conv(spread, turned(weight, groups), null, { dilations, groups });
+  return conv(spread, turned(weight, groups), null, { pads: zeros, dilations, groups });
 }
 
 /** Zeros put around an axis; less than none cuts it. */
@@ -59,38 +61,16 @@ function turned(weight: Value, groups: number): Value {
 export function convWeightGradient(dy: Value, x: Value, weight: Value, attributes: Convolution): Value {
   const kernel = sidesOf("Conv", weight);
   if (cutsPatches(kernel, attributes)) return patchWeightGradient(dy, x, weight, kernel);
-  const { pads, groups } = attributes;
-  const padded = padOrCut(padOrCut(x, 2, pads[0], pads[2]), 3, pads[1], pads[3]);
+  const { groups } = attributes;
   const [out = 0, perGroup = 0] = weight.shape.map(Number);
-  const places = Array.from({ length: kernel[0] * kernel[1] }, (_, k) => [Math.floor(k / kernel[1]), k % kernel[1]] as const);
-  // Half the time of a product per channel (256 channels, 12 × 12, 3 × 3 kernel: 14.5 ms against 27.8).
-  if (perGroup === 1 && out === groups) {
-    const sums = places.map((place) => reduceSum(e.mul(met(padded, place, dy, attributes), dy), { axes: [0, 2, 3] }));
-    return reshape(
-      concat(
-        sums.map((sum) => reshape(sum, [out, 1])),
-        1,
-      ),
-      weight.shape,
-    );
-  }
+  if (perGroup === 1 && out === groups) return depthwiseWeightGradient(dy, x, { kernel, ...attributes });
   const samples = dimMul(dy.shape[0] ?? 0, Number(dy.shape[2]) * Number(dy.shape[3]));
   const byChannel = (value: Value): Value => transpose(value, [1, 0, 2, 3]);
-  const [received, from] = [reshape(byChannel(dy), [groups, out / groups, samples]), byChannel(padded)];
-  const products = places.map((place) => {
-    const part = reshape(met(from, place, dy, attributes), [groups, perGroup, samples]);
-    return reshape(matmul(received, part, { transB: true }), [out, perGroup, 1]);
-  });
+  const received = reshape(byChannel(dy), [groups, out / groups, samples]);
+  const products = partsMet(byChannel(x), kernel, dy, attributes).map((part) =>
+    reshape(matmul(received, reshape(part, [groups, perGroup, samples]), { transB: true }), [out, perGroup, 1]),
+  );
   return reshape(concat(products, 2), weight.shape);
-}
-
-/** What one place of the kernel meets in every window: a slice of x (padded), of dy's sides. */
-function met(x: Value, place: readonly [number, number], dy: Value, { strides, dilations }: Convolution): Value {
-  return ([0, 1] as const).reduce((part, side) => {
-    const start = place[side] * dilations[side];
-    const end = start + (Number(dy.shape[side + 2]) - 1) * strides[side] + 1;
-    return slice(part, { axis: side + 2, start, end, step: strides[side] });
-  }, x);
 }
 
 function patchWeightGradient(dy: Value, x: Value, weight: Value, [kh, kw]: readonly [number, number]): Value {

@@ -5,6 +5,7 @@ import { float, int, ints, type OnnxAttributes, string } from "../onnx-attribute
 import { apply, applyAll, operand, type Rules, requireFloat } from "../op-rule.ts";
 import { ShapeError } from "../shape-error.ts";
 import { constant, type Value } from "../value.ts";
+import { convolutionAttributes, depthwiseInBlocks } from "./depthwise.ts";
 import { matmul } from "./products.ts";
 
 type Pair = readonly [number, number];
@@ -77,13 +78,7 @@ export const pictureRules: Rules<PictureAttributes> = {
       return [{ dtype: input.dtype, shape: [B, out, height, slid("Conv", W, kw, strides[1], pads[1], pads[3], dilations[1])] }];
     },
     lower: {
-      onnx: "Conv",
-      attributes: ({ strides, pads, dilations, groups }) => ({
-        strides: ints(strides),
-        pads: ints(pads),
-        dilations: ints(dilations),
-        group: int(groups),
-      }),
+      emit: (e, inputs, node) => depthwiseInBlocks(e, inputs, node) ?? e.node("Conv", inputs, convolutionAttributes(node.attributes)),
     },
   },
   AveragePool: {
