@@ -26,6 +26,7 @@
     const { ctx } = plot;
     ctx.save();
     ctx.lineWidth = 1.5 * devicePixelRatio;
+    ctx.setLineDash([]); // the baselines' is still set
     for (const [i, points] of shifted.entries()) {
       if (!plot.series[i + 1].show) continue;
       ctx.strokeStyle = colour(`--series${chart.series[i].projector % 8}`);

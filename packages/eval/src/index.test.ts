@@ -4,6 +4,7 @@ import * as index from "./index.ts";
 test("the export list", () => {
   expect(Object.keys(index).sort()).toMatchInlineSnapshot(`
     [
+      "around",
       "bootstrapInterval",
       "compareProjectors",
       "drawResamples",

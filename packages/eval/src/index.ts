@@ -1,3 +1,4 @@
+export { around } from "./around.ts";
 export { type ExactMatchOptions, exactMatches } from "./exact-matches.ts";
 export { lab } from "./lab.ts";
 export type { Halving, LabEvent, LabOptions, LabSpec, Trial } from "./lab-options.ts";

@@ -83,7 +83,7 @@ describe("a comparison", () => {
   });
 
   test("corrects for all pairs about the same questions", () => {
-    const certain = 2 / 2001; // no resample of 2000 on the other side
+    const certain = 2 / 10_001; // no resample of 10 000 on the other side
     expect(duel("<A>", "B", "spatial")?.difference.p).toBeCloseTo(certain, 12);
     expect(duel("<A>", "B", "spatial")?.adjusted).toBeCloseTo(3 * certain, 12);
     expect([0.2, 0.04, 0.009, 0.0009].map(significanceMark)).toEqual(["", "*", "**", "***"]);
@@ -95,7 +95,7 @@ test("the page holds every number, escapes names, and fetches nothing", async ()
   expect(page).toContain("&lt;A&gt; − B");
   expect(page).not.toContain("<A>");
   expect(page).toContain("75.0 <small>");
-  expect(page).toContain("+100.0 <small>[+100.0, +100.0]</small>**");
+  expect(page).toContain("+100.0 <small>[+100.0, +100.0]</small>***");
   expect(page).toMatch(/6 finished, 1 stopped/);
   expect(page).not.toMatch(/(src|href)="(?!data:)/);
   const json = /<script type="application\/json" id="lab">(.*?)<\/script>/.exec(page)?.[1] ?? "";

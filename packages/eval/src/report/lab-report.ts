@@ -91,7 +91,7 @@ function standingsTable({ tokens }: LabResults, { standings, duels, textOnly }: 
   return `<section><h2>Accuracy</h2>
 <p>Percent of answers right letter by letter, with 95 % intervals of a bootstrap over questions and seeds. The best at each
 number of tokens is bold; marks say that another is different from it: * p &lt; 0.05, ** p &lt; 0.01, *** p &lt; 0.001,
-by a paired bootstrap, corrected for all comparisons of this page (Holm). “Other pictures”: every question asked about the picture
+by a paired bootstrap of 10,000 resamples, corrected for all pairs of this page (Holm). “Other pictures”: every question asked about the picture
 of another. With fewer than five seeds the share of the seeds in an interval is too small, by the factor (S − 1)/S in variance.</p>
 <div class="scroll"><table class="numbers"><thead><tr>${head.map((name) => `<th scope="col">${name}</th>`).join("")}</tr></thead>
 <tbody>${rows.join("\n")}<tr><td></td><th scope="row">questions only</th>${blind}<td></td><td></td><td></td><td></td></tr></tbody></table></div></section>\n`;

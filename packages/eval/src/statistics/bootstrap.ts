@@ -40,7 +40,7 @@ export interface PairedValues {
 }
 
 /** The same numbers give the same draws; those of the seeds are the same for any number of questions. */
-export function drawResamples(seeds: number, questions: number, resamples = 2000, seed = 0): Draws {
+export function drawResamples(seeds: number, questions: number, resamples = 10_000, seed = 0): Draws {
   const draw = (name: string, size: number): Uint32Array => {
     const stream = random(seed, name);
     return Uint32Array.from({ length: resamples * size }, () => Math.floor(stream.uniform() * size));
@@ -54,18 +54,28 @@ export function resampledMeans(values: Values, { resamples, seeds, questions }: 
   if (seeds.length !== resamples * S || questions.length !== resamples * Q)
     throw new RangeError(`resampledMeans: the values are [${S}][${Q}], the draws are for ${seeds.length / resamples} seeds.`);
   const means = new Float64Array(resamples);
-  const sums = new Float64Array(Q);
+  const sumsOf = seedSums(values, Q);
   for (let r = 0; r < resamples; r++) {
-    sums.fill(0);
-    for (let s = 0; s < S; s++) {
-      const row = values[seeds[r * S + s] ?? 0] ?? [];
-      for (let q = 0; q < Q; q++) sums[q] = (sums[q] ?? 0) + (row[q] ?? 0);
-    }
+    const sums = sumsOf(seeds.subarray(r * S, (r + 1) * S));
     let sum = 0;
     for (let q = r * Q; q < (r + 1) * Q; q++) sum += sums[questions[q] ?? 0] ?? 0;
     means[r] = sum / (S * Q);
   }
   return means;
+}
+
+/** Σ over drawn seeds of every question's value. Few seeds make few different draws, so most sums have been made before. */
+function seedSums(values: Values, Q: number): (drawn: Uint32Array) => Float64Array {
+  const known = new Map<string, Float64Array>();
+  return (drawn) => {
+    const key = drawn.toSorted().join();
+    const found = known.get(key);
+    if (found) return found;
+    const sums = new Float64Array(Q);
+    for (const s of drawn) for (let q = 0; q < Q; q++) sums[q] = (sums[q] ?? 0) + (values[s]?.[q] ?? 0);
+    if (known.size < 1000) known.set(key, sums);
+    return sums;
+  };
 }
 
 /** The mean and the interval that holds `level` of the resampled means. */
