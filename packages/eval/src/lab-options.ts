@@ -25,7 +25,7 @@ export interface LabSpec {
   readonly questions: SceneDataset;
   /** Leaves the worst behind early. Default: every trial is trained to its end. */
   readonly halving?: Halving;
-  /** Once it is used up no trial begins; the same call later goes on. Default: none. */
+  /** Of one call: once it is used up no trial begins, and the next call goes on. Default: none. */
   readonly budget?: { readonly minutes: number };
 }
 
@@ -63,7 +63,7 @@ export type LabEvent =
       readonly left: readonly string[];
     }
   | { readonly type: "train"; readonly trial: Trial; readonly event: TrainEvent }
-  /** A trial is finished, now or (`again` false) by an earlier call. */
+  /** A trial is finished, now or (`fresh` false) by an earlier call. */
   | {
       readonly type: "result";
       readonly trial: Trial;

@@ -155,6 +155,8 @@ describe("a lab that", { timeout: 240_000 }, () => {
     const { events, results } = await run("hurried", { budget: { minutes: 1e-9 } });
     expect(results.trials).toEqual([]);
     expect(events.at(-2)).toEqual({ type: "budget", left: 10 });
+    const later = await run("killed", { budget: { minutes: 1e-9 } }); // five of its ten were finished before
+    expect(later.results.trials).toHaveLength(5);
   });
 
   test("is asked wrongly says everything at once, before it makes a folder", async () => {

@@ -24,7 +24,7 @@ import { type Plan, planTrials } from "./plan.ts";
 import { writeLabReport } from "./report/write-report.ts";
 import type { LabMap, LabResults, TrialResult } from "./results.ts";
 import { writeWhole } from "./results.ts";
-import { type LabContext, lossesOf, nameOf, runTrial } from "./trial.ts";
+import { folderOf, type LabContext, lossesOf, nameOf, runTrial } from "./trial.ts";
 
 /** @throws ConfigError with everything that is wrong with the options, before anything is trained. */
 export async function lab(options: LabOptions): Promise<LabResults> {
@@ -58,8 +58,8 @@ class Lab {
     this.#plan = await planTrials(options);
     const { trials, left } = this.#plan;
     await options.onEvent?.({ type: "plan", trials, left });
-    if (options.halving) for (const tokens of options.tokens) await this.#halve(trials.filter((trial) => trial.tokens === tokens));
-    for (const trial of trials) if (!this.#usedUp()) await this.#finish(trial, "end");
+    for (const tokens of options.halving ? options.tokens : []) await this.#halve(trials.filter((trial) => trial.tokens === tokens));
+    for (const trial of trials) if (this.#isFinished(trial) || !this.#usedUp()) await this.#finish(trial, "end");
     const missing = trials.length - this.#results.size;
     if (missing > 0) await options.onEvent?.({ type: "budget", left: missing });
     await this.#write();
@@ -70,29 +70,24 @@ class Lab {
 
   /** Leaves behind, of the trials of one M, the projectors that learn worst. */
   async #halve(trials: readonly Trial[]): Promise<void> {
-    const { stages, halving } = this.#context.options;
+    const { stages, halving = { at: [], keep: 1 } } = this.#context.options;
     const steps = stages.reduce((sum, stage) => sum + stepsOf(stage), 0);
     let names = [...new Set(trials.map(({ projector }) => projector))];
-    for (const share of halving?.at ?? []) {
+    for (const share of halving.at) {
       const until = Math.max(1, Math.round(share * steps));
       const left = trials.filter(({ projector }) => names.includes(projector));
       for (const trial of left) {
         if (this.#usedUp()) return;
         await runTrial(this.#context, trial, until);
       }
-      const scores = new Map<string, number>();
-      for (const name of names)
-        scores.set(
-          name,
-          await this.#score(
-            left.filter(({ projector }) => projector === name),
-            until,
-          ),
-        );
-      names.sort((a, b) => ((scores.get(a) ?? 0) < (scores.get(b) ?? 0) ? -1 : 1));
-      const worse = names.slice(Math.ceil(names.length * (halving?.keep ?? 1)));
-      names = names.slice(0, names.length - worse.length);
-      for (const trial of left) if (worse.includes(trial.projector)) await this.#finish(trial, "here");
+      const ranked: { readonly name: string; readonly loss: number }[] = [];
+      for (const name of names) {
+        const own = left.filter(({ projector }) => projector === name);
+        ranked.push({ name, loss: await this.#score(own, until) });
+      }
+      ranked.sort((a, b) => (a.loss < b.loss ? -1 : a.loss > b.loss ? 1 : 0)); // a difference would be NaN between two that diverged
+      names = ranked.slice(0, Math.ceil(halving.keep * ranked.length)).map(({ name }) => name);
+      for (const trial of left) if (!names.includes(trial.projector)) await this.#finish(trial, "here");
     }
   }
 
@@ -108,13 +103,17 @@ class Lab {
 
   async #finish(trial: Trial, until: "end" | "here"): Promise<void> {
     if (this.#results.has(nameOf(trial))) return;
-    const fresh = !existsSync(join(this.#context.options.out, "trials", nameOf(trial), "result.json"));
+    const fresh = !this.#isFinished(trial);
     const result = await runTrial(this.#context, trial, until);
     if (result === null) return;
     this.#results.set(nameOf(trial), result);
     await this.#write();
     const { size: done } = this.#results;
     await this.#context.options.onEvent?.({ type: "result", trial, result, fresh, done, of: this.#plan.trials.length });
+  }
+
+  #isFinished(trial: Trial): boolean {
+    return existsSync(join(folderOf(this.#context, trial), "result.json"));
   }
 
   #write(): Promise<void> {

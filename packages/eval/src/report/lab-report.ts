@@ -43,15 +43,14 @@ ${standingsTable(results, comparison)}${duelTables(comparison)}${familyTable(res
 
 async function parts() {
   const require = createRequire(import.meta.url);
-  const ofPlot = (path: string): Promise<string> => readFile(require.resolve(`uplot/${path}`), "utf8");
-  const own = (name: string): Promise<string> => readFile(new URL(`../../report/${name}`, import.meta.url), "utf8");
-  const [plot, plotStyle, license, script, style] = await Promise.all([
-    ofPlot("dist/uPlot.iife.min.js"),
-    ofPlot("dist/uPlot.min.css"),
-    ofPlot("LICENSE"),
-    own("page.js"),
-    own("page.css"),
-  ]);
+  const files = [
+    require.resolve("uplot/dist/uPlot.iife.min.js"),
+    require.resolve("uplot/dist/uPlot.min.css"),
+    require.resolve("uplot/LICENSE"),
+    new URL("../../report/page.js", import.meta.url),
+    new URL("../../report/page.css", import.meta.url),
+  ] as const;
+  const [plot = "", plotStyle = "", license = "", script = "", style = ""] = await Promise.all(files.map((file) => readFile(file, "utf8")));
   return { plot, plotStyle, license, script, style };
 }
 
