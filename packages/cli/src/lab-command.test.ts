@@ -63,6 +63,14 @@ test("says what is wrong with a spec, and with a folder that is no lab's", { tim
   expect(none).toMatchObject({ code: 1, stdout: "" });
   expect(none.stderr).toMatch(/none\.ts: expected a default export \{ projectors, tokens, … \}.*got undefined/);
   expect(existsSync(join(folder, "none"))).toBe(false);
+  expect((await run(["spec.json", "--out", "none"])).stderr).toBe(
+    "waggle: spec.json: expected a module (.ts, .js): projectors are functions, which JSON has not.\n",
+  );
+  expect(await run(["nowhere.ts", "--out", "none"])).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: "waggle: nowhere.ts: there is no such spec.\n",
+  });
   const missing = await run(["report", basename(folder)]);
   expect(missing.code).toBe(1);
   expect(missing.stderr).toContain("results.json");

@@ -1,4 +1,5 @@
-import { resolve } from "node:path";
+import { access } from "node:fs/promises";
+import { extname, resolve } from "node:path";
 import type { LabEvent, LabSpec } from "@waggle/eval";
 import type { ProgressLine } from "@waggle/train";
 import { Command } from "commander";
@@ -40,6 +41,10 @@ async function runLab(file: string, { out }: { readonly out: string }): Promise<
 }
 
 async function openSpec(file: string): Promise<LabSpec> {
+  if (extname(file) === ".json") throw new Error(`${file}: expected a module (.ts, .js): projectors are functions, which JSON has not.`);
+  await access(file).catch(() => {
+    throw new Error(`${file}: there is no such spec.`);
+  });
   const { default: spec } = (await importModule(resolve(file))) as { readonly default?: unknown };
   if (typeof spec === "object" && spec !== null && "projectors" in spec) return spec as LabSpec; // the rest is checked by lab()
   throw new Error(`${file}: expected a default export { projectors, tokens, … }, a LabSpec of @waggle/eval, got ${typeof spec}.`);
