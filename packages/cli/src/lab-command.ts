@@ -4,6 +4,7 @@ import type { LabEvent, LabSpec } from "@waggle/eval";
 import type { ProgressLine } from "@waggle/train";
 import { Command } from "commander";
 import { importModule } from "./import-module.ts";
+import { interruptible } from "./interruptible.ts";
 
 export function labCommand(): Command {
   const report = new Command("report")
@@ -29,15 +30,8 @@ async function runLab(file: string, { out }: { readonly out: string }): Promise<
   const spec = await openSpec(file);
   const [{ lab }, { ProgressLine }] = await Promise.all([import("@waggle/eval"), import("@waggle/train")]);
   const show = new Screen(() => new ProgressLine());
-  const controller = new AbortController();
-  const interrupt = (): void => controller.abort(new Error("stopped; the same command goes on"));
-  process.once("SIGINT", interrupt); // a second one ends the process
-  try {
-    await lab({ ...spec, out, signal: controller.signal, onEvent: (event) => show.event(event) });
-  } finally {
-    process.off("SIGINT", interrupt);
-    show.close();
-  }
+  const run = (signal: AbortSignal): Promise<unknown> => lab({ ...spec, out, signal, onEvent: (event) => show.event(event) });
+  await interruptible(run, new Error("stopped; the same command goes on")).finally(() => show.close());
 }
 
 async function openSpec(file: string): Promise<LabSpec> {

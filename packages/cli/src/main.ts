@@ -15,8 +15,8 @@ export async function main(args: readonly string[]): Promise<void> {
 
 /** Whoever reads our output has enough of it (`waggle … | head`). */
 function endQuietly(error: NodeJS.ErrnoException): void {
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  if (error.code !== "EPIPE") throw error;
+  if (process.stdout.listenerCount("error") === 1) process.exit(0); // else it is about to stop in order (interruptible.ts)
 }
 
 function exitCode(error: unknown): number {

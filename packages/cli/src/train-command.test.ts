@@ -113,7 +113,9 @@ describe("waggle train", { timeout: 120_000 }, () => {
   test("Ctrl-C leaves a checkpoint, and --resume goes on from it as if nothing had been", async () => {
     const name = recipe("long.json", { steps: 12 });
     const stopped = await run([name, "--out", "stopped", "--json"], (text, child) => {
-      if (linesOf(text).length === 3) child.kill("SIGINT");
+      if (linesOf(text).length !== 3) return;
+      child.kill("SIGINT");
+      setTimeout(() => child.kill("SIGINT"), 50); // npx sends what the terminal has sent already
     });
     expect(stopped.code).toBe(1);
     expect(stopped.stderr).toBe("waggle: stopped; go on with --resume\n");
@@ -129,6 +131,14 @@ describe("waggle train", { timeout: 120_000 }, () => {
     const losses = (...outcomes: readonly Outcome[]) =>
       outcomes.flatMap(({ stdout }) => linesOf(stdout).map(({ step, loss }) => [step, loss]));
     expect(losses(stopped, resumed)).toEqual(losses(straight));
+  });
+
+  test("whoever reads the lines has enough of them (| head): the run stops in order", async () => {
+    const { code, stderr } = await run([recipe("head.json", { steps: 500 }), "--out", "head", "--json"], (_, child) =>
+      child.stdout?.destroy(),
+    );
+    expect({ code, stderr }).toEqual({ code: 1, stderr: "waggle: stopped; go on with --resume\n" });
+    expect(checkpoints("head")).toHaveLength(1);
   });
 
   test("two runs into one folder: one of them trains, the other says why not", async () => {

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { interruptible } from "./interruptible.ts";
 import { openRecipe } from "./open-recipe.ts";
 
 interface Flags {
@@ -18,20 +19,14 @@ export function trainCommand(): Command {
       const recipe = await openRecipe(file);
       const { ProgressLine, stepLine, trainRecipe } = await import("@waggle/train");
       const line = new ProgressLine();
-      const controller = new AbortController();
-      const interrupt = (): void => controller.abort(new Error(`stopped; go on with --resume`));
-      process.once("SIGINT", interrupt); // a second one ends the process
-      try {
-        await trainRecipe(recipe, {
-          ...{ out, resume, signal: controller.signal },
+      const train = (signal: AbortSignal): Promise<unknown> =>
+        trainRecipe(recipe, {
+          ...{ out, resume, signal },
           onEvent(event) {
             if (!json) line.write(event);
             else if (event.type === "step") process.stdout.write(stepLine(event.record));
           },
         });
-      } finally {
-        process.off("SIGINT", interrupt);
-        line.close();
-      }
+      await interruptible(train, new Error("stopped; go on with --resume")).finally(() => line.close());
     });
 }
