@@ -99,7 +99,7 @@ async function trainInFolder(options: TrainOptions): Promise<TrainResult> {
   const fingerprint = fingerprintOf(options);
   const latest = await checkpoints.latest();
   if (latest && !resume) {
-    const message = `${out} holds a run (${latest.path}). Pass resume to go on with it, or choose another folder.`;
+    const message = `${out} holds a run (${latest.path}). Pass resume (waggle train: --resume) to go on with it, or choose another folder.`;
     throw new TrainingError("folder", message, { out });
   }
   if (latest && latest.position.fingerprint !== fingerprint) {

@@ -98,3 +98,15 @@ test("a picture that cannot be decoded leaves the text", async () => {
   ]);
   expect([...eventsOf(file)].at(-1)?.what.value).toMatchObject({ value: [{ tag: "samples/0/answer" }] });
 });
+
+test("a sample has the same tag at every step", async () => {
+  const at = (step: number): readonly TrainEvent[] => {
+    const record = { step, stage: "a", loss: 1, gradNorm: 1, lr: 1, tokensPerSecond: 1, waitMs: 0 };
+    const sample = { type: "sample", step, image: null, prompt: "?", answer: "!", expected: "." } as const;
+    return [{ type: "step", record, of: 2 }, sample, sample, { type: "validation", step, loss: 1 }];
+  };
+  const file = await written("two steps", [{ type: "start", stages: [], totalSteps: 2, step: 0 }, ...at(1), ...at(2)]);
+  const tags = [...eventsOf(file)].flatMap(({ what }) => (what.case === "summary" ? what.value.value.map(({ tag }) => tag) : []));
+  const samples = ["samples/0/answer", "samples/1/answer"];
+  expect(tags.filter((tag) => tag.startsWith("samples/"))).toEqual([...samples, ...samples]);
+});

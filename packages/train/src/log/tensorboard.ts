@@ -30,8 +30,8 @@ export class TensorBoard implements TrainLog {
   readonly #now: () => number;
   #file: EventFile | null = null;
   #step = 0;
-  /** How many samples the present step has shown. */
-  #samples = 0;
+  /** How many samples were shown, and at which step. */
+  #samples = { step: -1, shown: 0 };
 
   constructor(folder: string, { now = Date.now }: TensorBoardOptions = {}) {
     this.#folder = folder;
@@ -76,8 +76,8 @@ export class TensorBoard implements TrainLog {
   }
 
   async #sample({ step, image, prompt, answer, expected }: Extract<TrainEvent, { type: "sample" }>): Promise<void> {
-    if (step !== this.#step) this.#samples = 0;
-    const name = `samples/${this.#samples++}`;
+    if (step !== this.#samples.step) this.#samples = { step, shown: 0 };
+    const name = `samples/${this.#samples.shown++}`; // the same at every step: TensorBoard slides over the answers
     const rows = Object.entries({ prompt, expected, answer });
     const picture = image && (await samplePicture(image));
     await this.#summary(step, [text(`${name}/answer`, rows), ...(picture ? [imageValue(`${name}/picture`, picture)] : [])]);
