@@ -50,7 +50,7 @@ class ConvNorm extends Module {
 }
 
 /** [B, C, H, W] → [B, H·W, C] */
-export function asRows(picture: Value): Value {
+function asRows(picture: Value): Value {
   const [B, C, H, W] = shapeOf(picture, "B C H W");
   return ops.reshape(ops.transpose(picture, [0, 2, 3, 1]), [B, H * W, C]);
 }
@@ -112,10 +112,12 @@ function roundHalfEven(x: number): number {
   return x - floor === 0.5 ? floor + (floor % 2) : Math.round(x);
 }
 
-/** [B, H·W, C] → [B, h·w, C]: the means over the bins of AdaptiveAvgPool2d. */
+/** [B, H·W, C] → [B, h·w, C]: the means over the bins of AdaptiveAvgPool2d; first of rows, W·C wide, then of columns, C wide. */
 export function pooledRows(x: Value, from: Grid, to: Grid): Value {
   if (from.rows === to.rows && from.columns === to.columns) return x;
   const [B, , C] = shapeOf(x, "B N? C");
-  const picture = ops.transpose(ops.reshape(x, [B, from.rows, from.columns, C]), [0, 3, 1, 2]);
-  return asRows(ops.adaptiveAveragePool2d(picture, [to.rows, to.columns]));
+  const width = from.columns * C;
+  const fewerRows = ops.adaptiveAveragePool2d(ops.reshape(x, [B, 1, from.rows, width]), [to.rows, width]);
+  const fewerColumns = ops.adaptiveAveragePool2d(ops.reshape(fewerRows, [B, to.rows, from.columns, C]), [to.columns, C]);
+  return ops.reshape(fewerColumns, [B, to.rows * to.columns, C]);
 }
