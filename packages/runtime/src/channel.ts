@@ -66,14 +66,16 @@ export class Channel {
     await this.call("release", { sessions: [], residents: [], ...what }).catch(() => {});
   }
 
-  /** What is going on is finished unseen; then the thread ends. Resolves when all is freed. */
+  /**
+   * What is going on is finished unseen; then the thread ends. Resolves when all is freed. The process waits for that:
+   * ONNX Runtime aborts it when a thread is taken away in the middle of a run.
+   */
   async dispose(): Promise<void> {
     if (this.#ended) return;
     for (const id of this.#waiting.keys()) this.#post({ cancel: id });
     const transport = this.#transport;
     const closed = transport ? this.call("close", undefined).catch(() => {}) : undefined;
     this.#end(new RuntimeError("disposed", "The runtime is disposed."), this.#lastId);
-    transport?.keepAlive(false);
     await closed;
     transport?.end();
   }

@@ -90,8 +90,11 @@ test.each([true, false])("a disposed session says so (worker: %s)", async (worke
   await expect(session.run({ x: square(2) })).rejects.toEqual(new RuntimeError("disposed", "slow: the session is disposed."));
 });
 
-test("an idle runtime does not keep the process alive", async () => {
-  const script = fileURLToPath(new URL("./__fixtures__/idle.ts", import.meta.url));
+test.each([
+  ["an idle runtime does not keep the process alive", "idle", "3 6"],
+  ["a process whose runtime is disposed in the middle of a run ends in order", "leaving", "Error: enough"],
+])("%s", async (_, name, stdout) => {
+  const script = fileURLToPath(new URL(`./__fixtures__/${name}.ts`, import.meta.url));
   const run = promisify(execFile)(process.execPath, ["--conditions=@waggle/source", "--import", "tsx", script], { timeout: 30_000 });
-  expect(await run).toEqual({ stdout: "3 6", stderr: "" });
+  expect(await run).toEqual({ stdout, stderr: "" });
 });
