@@ -27,6 +27,7 @@ test("what the package exports", () => {
       "sgd",
       "stage",
       "stepLine",
+      "stepsOf",
       "tinyLlavaRecipe",
       "train",
       "trainRecipe",
