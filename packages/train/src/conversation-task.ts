@@ -28,6 +28,7 @@ export function conversations(data: Dataset, options: ConversationOptions = {}):
   return {
     name: [data.name, ...(loss ? [String(loss)] : [])].join(" "),
     length: data.length,
+    measured: data.lengthOf !== undefined,
     open: (context) => ConversationTask.open(data, encoder ?? defaultEncoder(context.model), loss ?? crossEntropy, context),
   };
 }

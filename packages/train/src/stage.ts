@@ -17,9 +17,9 @@ export interface StageOptions {
   /** A dataset stands for its `conversations`. */
   readonly data: Dataset | Task;
   /** Optimiser steps; or `epochs`. */
-  readonly steps?: number;
-  /** Times that every sample is seen. */
-  readonly epochs?: number;
+  readonly steps?: number | undefined;
+  /** Times that every sample is seen. Undefined where a published recipe is spread and `steps` given. */
+  readonly epochs?: number | undefined;
   /** Samples run through the model at once. */
   readonly batchSize: number;
   /** Batches of an optimiser step. Default 1. */
@@ -92,6 +92,11 @@ export function stage(options: StageOptions): Stage {
   check("onBroken", oneOf(options.onBroken, "skip", "stop"), '"skip" or "stop"');
   check("recompute", options.recompute === undefined || typeof options.recompute === "boolean", "true or false");
   if (!(options.data?.length > 0)) problems.push({ field: "data", message: "holds no samples." });
+  else if (options.order === "length-grouped" && taskOf(options.data).measured === false)
+    problems.push({
+      field: "order",
+      message: `"length-grouped" needs lengthOf, which ${options.data.name} does not have. Use "shuffled".`,
+    });
   if (!Array.isArray(options.trainable) || (options.trainable.length === 0 && options.lora === undefined))
     problems.push({ field: "trainable", message: "expected a list of patterns; an empty one needs `lora`." });
   if (problems.length > 0) throw new ConfigError(where, problems);

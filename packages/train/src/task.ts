@@ -60,5 +60,7 @@ export interface Task {
   readonly name: string;
   /** Samples of an epoch. */
   readonly length: number;
+  /** Whether samples can be ordered by length before they are read; a stage that is "length-grouped" is refused where they cannot. */
+  readonly measured?: boolean;
   open(context: TaskContext): Promise<OpenTask>;
 }

@@ -12,6 +12,7 @@ import { llavaHf } from "@waggle/text";
 import { clip } from "@waggle/vision";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { conversations } from "./conversation-task.ts";
 import type { TrainEvent } from "./log/train-event.ts";
 import { adamW } from "./optimizer.ts";
 import { cosine } from "./schedule.ts";
@@ -208,6 +209,9 @@ describe("what is wrong is said before anything is lost", () => {
       /name: [\s\S]*batchSize: [\s\S]*steps: [\s\S]*either steps or epochs[\s\S]*clip: [\s\S]*onBroken: /,
     );
     expect(() => stage({ ...base(), optimiser: 1 } as never)).toThrow(/optimiser: is not an option/);
+    const data = { name: "unmeasured", length: 1, sample: () => Promise.reject(new Error("never read")) };
+    for (const unmeasured of [data, conversations(data)])
+      expect(() => stage({ ...base(), data: unmeasured, order: "length-grouped" })).toThrow(/order: .*lengthOf.* unmeasured .*"shuffled"/);
   });
 
   test("patterns that name nothing, in any of the stages, before the first one begins", async () => {
