@@ -11,6 +11,7 @@ const packages = readdirSync(here("packages")).filter((name) => existsSync(here(
 const folders: Record<string, string> = {
   ...Object.fromEntries(packages.map((name) => [name, `packages/${name}`])),
   examples: "examples",
+  recipes: "recipes",
   docs: "docs",
 };
 
