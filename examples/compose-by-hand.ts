@@ -1,14 +1,14 @@
-/** The same model from its parts: take out one of them and put in yours. */
+/** A LLaVA from its parts: take out one of them and put in yours. */
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { llama } from "@waggle/language";
-import { mini, pictures } from "@waggle/mini";
 import { compose, image } from "@waggle/mllm";
 import { mlp } from "@waggle/projectors";
 import { llavaHf } from "@waggle/text";
 import { clip } from "@waggle/vision";
 
-const { vision_config, text_config } = JSON.parse(await readFile(join(mini, "config.json"), "utf8"));
+const folder = fileURLToPath(new URL("../golden/waggle-scenes/", import.meta.url));
+const { vision_config, text_config } = JSON.parse(await readFile(`${folder}config.json`, "utf8"));
 
 const bee = compose({
   vision: clip(vision_config, { layer: -2 }),
@@ -16,8 +16,8 @@ const bee = compose({
   language: llama(text_config),
   prompt: llavaHf,
 });
-const model = await bee.load(mini);
+const model = await bee.load(folder);
 
-const { text } = await model.generate([{ role: "user", content: [image(pictures[1].path), "Describe the picture."] }]);
+const { text } = await model.generate([{ role: "user", content: [image(`${folder}scene-02.png`), "Describe the picture."] }]);
 console.log(text);
 model.dispose();

@@ -11,15 +11,23 @@ import { describe, expect, test } from "vitest";
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
 
-/** The reference implementation's answers on the embedded model. */
+/** The reference implementation's answers of a small trained model. */
+const trained = fileURLToPath(new URL("../golden/waggle-scenes/", import.meta.url));
 const { cases }: { cases: readonly { image: string; question: string; text: string }[] } = JSON.parse(
-  readFileSync(new URL("../packages/mini/src/__vectors__/expected.json", import.meta.url), "utf8"),
+  readFileSync(`${trained}expected.json`, "utf8"),
 );
 
 function referenceAnswer(image: string, question: string): string {
   const found = cases.find((each) => each.image === image && each.question === question);
   if (!found) throw new Error(`no reference answer for "${question}" about ${image}`);
   return found.text;
+}
+
+/** The true answer to a question about a picture of the embedded model's. */
+function trueAnswer(name: string, question: string): string {
+  const asked = pictures.find((each) => each.name === name)?.questions.find((each) => each.question === question);
+  if (!asked) throw new Error(`no question "${question}" about ${name}`);
+  return asked.answer;
 }
 
 /** Runs an example from source, as its user would. */
@@ -34,16 +42,16 @@ async function run(name: string, ...options: string[]): Promise<{ stdout: string
 }
 
 test("caption-folder prints a caption for every picture", async () => {
-  const { stdout } = await run("caption-folder");
+  const { stdout } = await run("caption-folder", trained, trained);
   const expected = pictures.map(({ name }) => `${name}.png: ${referenceAnswer(`${name}.png`, "Describe the picture.")}`);
   expect(stdout.trimEnd().split("\n")).toEqual(expected);
 });
 
-test("stream-chat answers the first question as the reference does, and the second one from the same conversation", async () => {
+test("stream-chat answers the first question, and the second one from the same conversation", async () => {
   const { stdout } = await run("stream-chat");
   const [first, second] = stdout.trimEnd().split("\n");
   const question = "Is the white square large or small?";
-  expect(first).toBe(`${question} ${referenceAnswer("scene-01.png", question)}`);
+  expect(first).toBe(`${question} ${trueAnswer("scene-01", question)}`);
   expect(second).toMatch(/^In which corner is the white square\? \w/);
 });
 
@@ -55,15 +63,15 @@ test("compose-by-hand gives the reference's answer", async () => {
 describe("demo", () => {
   test("answers about the bundled picture and says what it did", async () => {
     const { stdout } = await run("demo");
-    expect(stdout).toContain(`answer    ${referenceAnswer("scene-02.png", "Describe the picture.")}\n`);
+    expect(stdout).toMatch(/^answer {4}a (small|large) \w+/m);
     expect(stdout).toMatch(/^image {5}\d+ tokens/m);
     expect(stdout).toMatch(/\d+ tokens\/s$/m);
   });
 
   test("takes the user's picture and question", async () => {
-    const picture = pictures.find(({ name }) => name === "scene-09");
-    const { stdout } = await run("demo", "--image", picture?.path ?? "", "--prompt", "What color is the cross?");
-    expect(stdout).toContain(`answer    ${referenceAnswer("scene-09.png", "What color is the cross?")}\n`);
+    const question = "What color is the cross?";
+    const { stdout } = await run("demo", "--image", `${trained}scene-09.png`, "--prompt", question);
+    expect(stdout).toContain(`answer    ${trueAnswer("scene-09", question)}\n`);
   });
 
   test("says what is wrong with a picture that is none", async () => {

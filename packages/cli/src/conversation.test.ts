@@ -1,12 +1,14 @@
 import { PassThrough } from "node:stream";
-import { mini, pictures } from "@waggle/mini";
+import { fileURLToPath } from "node:url";
 import { type ChatStream, image, load, type Message, type MultimodalModel } from "@waggle/mllm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Conversation } from "./conversation.ts";
 
+const folder = fileURLToPath(new URL("../../../golden/waggle-scenes/", import.meta.url));
+
 let model: MultimodalModel;
 beforeAll(async () => {
-  model = await load(mini);
+  model = await load(folder);
 });
 afterAll(() => model.dispose());
 
@@ -16,7 +18,7 @@ function start(answer: (messages: readonly Message[]) => ChatStream) {
   const output = new PassThrough();
   let said = "";
   output.on("data", (chunk) => (said += chunk));
-  const images = [image(pictures[0].path)];
+  const images = [image(`${folder}scene-01.png`)];
   const done = new Conversation({ answer, input, output, images }).run();
   const until = async (wanted: (said: string) => boolean) => {
     while (!wanted(said)) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -72,7 +74,7 @@ test("a picture that cannot be read is let go, and the conversation stays; a pat
     return model.chat(messages);
   });
   input.end(
-    `How many things are in the picture?\n/image none.png\nAnd this?\n/image "${pictures[1].path}"\nHow many things are in the picture?\n`,
+    `How many things are in the picture?\n/image none.png\nAnd this?\n/image "${folder}scene-02.png"\nHow many things are in the picture?\n`,
   );
   await done;
   expect(said().trimEnd().split("\n")).toEqual(["one", "none.png: there is no such file.", expect.stringMatching(/^\w+$/)]);

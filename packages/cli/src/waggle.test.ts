@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 const waggle = fileURLToPath(new URL("../bin/waggle.js", import.meta.url));
 const golden = fileURLToPath(new URL("../../../golden/", import.meta.url));
 const llava = join(golden, "llava-tiny-hf");
+const scenes = join(golden, "waggle-scenes"); // trained: its answers are PyTorch's, token by token
 const scene = pictures[0].path;
 
 interface Outcome {
@@ -52,7 +53,7 @@ const casesOf = (folder: string): readonly Case[] => JSON.parse(readFileSync(joi
 
 describe("waggle generate", () => {
   test("--json prints one object with exactly these fields, and nothing on stderr", async () => {
-    const { code, stdout, stderr } = await run(["generate", "mini", "--image", scene, "--prompt", "Describe the picture.", "--json"]);
+    const { code, stdout, stderr } = await run(["generate", scenes, "--image", scene, "--prompt", "Describe the picture.", "--json"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout.trimEnd().split("\n")).toHaveLength(1);
     const ms = expect.any(Number);
@@ -117,7 +118,7 @@ describe("waggle generate", () => {
   });
 
   test("a seed gives the same draw again; --stop ends before the text", async () => {
-    const ask = ["generate", "mini", "--image", scene, "--prompt", "Describe the picture.", "--json"];
+    const ask = ["generate", scenes, "--image", scene, "--prompt", "Describe the picture.", "--json"];
     const draw = ["--temperature", "3", "--top-k", "0", "--top-p", "0.99", "--seed", "5", "--max-new-tokens", "12"];
     const [first, second, greedy] = await Promise.all([
       run([...ask, ...draw]),
@@ -189,7 +190,7 @@ describe("it failed: exit code 1, one typed error on stderr, nothing on stdout",
     ["a prompt beyond the context", () => ["--prompt", "white square ".repeat(600)], "takes 1024 positions (max_position_embeddings)"],
   ])("%s", async (_, args, message) => {
     const given = args();
-    const command = given[0]?.startsWith("--") ? ["generate", "mini", ...given, "--json"] : given;
+    const command = given[0]?.startsWith("--") ? ["generate", scenes, ...given, "--json"] : given;
     const { code, stdout, stderr } = await run(command);
     expect(stderr).toContain(message);
     expect(stderr).toMatch(/^waggle: \w+Error: /);
@@ -215,7 +216,7 @@ describe("waggle inspect", () => {
   });
 
   test("prints it for people", async () => {
-    const { stdout } = await run(["inspect", "mini"]);
+    const { stdout } = await run(["inspect", scenes]);
     expect(stdout).toMatch(/^model +llava, 2\.7 M parameters$/m);
     expect(stdout).toMatch(/^tokens per image +64$/m);
     expect(stdout).toMatch(/^language model +1\.8 M +3\.6 MB +float16 /m);
@@ -224,7 +225,7 @@ describe("waggle inspect", () => {
 
 describe("waggle cache", () => {
   test("lists what was converted, and clears it", async () => {
-    await run(["generate", "mini", "--prompt", "Hi", "--max-new-tokens", "1"]);
+    await run(["generate", scenes, "--prompt", "Hi", "--max-new-tokens", "1"]);
     const { files, byteLength, folder } = JSON.parse((await run(["cache", "list", "--json"])).stdout);
     expect(folder).toBe(join(temporary, "cache", "weights"));
     expect(files.length).toBeGreaterThan(0);
@@ -249,7 +250,7 @@ describe("waggle chat", () => {
       "/exit",
       "never read",
     ];
-    const { code, stdout } = await run(["chat", "mini", "--image", scene, "--greedy"], new TextEncoder().encode(`${lines.join("\n")}\n`));
+    const { code, stdout } = await run(["chat", scenes, "--image", scene, "--greedy"], new TextEncoder().encode(`${lines.join("\n")}\n`));
     const said = stdout.split("\n");
     expect(code).toBe(0);
     expect(said[0]).toBe("large");

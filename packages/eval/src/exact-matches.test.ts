@@ -1,9 +1,9 @@
-/** Against PyTorch's greedy answers on the embedded model's pictures. */
+/** Against PyTorch's greedy answers on the pictures of golden/waggle-scenes. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Dataset } from "@waggle/data";
-import { mini, pictures } from "@waggle/mini";
 import { assemble, image } from "@waggle/mllm";
 import { expect, test } from "vitest";
 import { exactMatches } from "./exact-matches.ts";
@@ -15,9 +15,8 @@ interface Case {
   /** What the reference implementation generates. */
   readonly text: string;
 }
-const { cases }: { readonly cases: readonly Case[] } = JSON.parse(
-  readFileSync(new URL("../../mini/src/__vectors__/expected.json", import.meta.url), "utf8"),
-);
+const folder = fileURLToPath(new URL("../../../golden/waggle-scenes/", import.meta.url));
+const { cases }: { readonly cases: readonly Case[] } = JSON.parse(readFileSync(join(folder, "expected.json"), "utf8"));
 
 test("a question counts as right where greedy decoding writes the answer, and only there", async () => {
   const featureCache = mkdtempSync(join(tmpdir(), "waggle-exact-"));
@@ -28,16 +27,15 @@ test("a question counts as right where greedy decoding writes the answer, and on
       { ...rest, question, text, answer: text.slice(0, -1) }, // ends too early
     ]);
     const data: Dataset = {
-      name: "pictures of the embedded model",
+      name: "golden/waggle-scenes",
       length: asked.length,
       sample(index) {
         const { image: file = "", question = "", answer = "" } = asked[index] ?? {};
-        const path = pictures.find(({ name }) => file === `${name}.png`)?.path ?? "";
         const conversations = [{ from: "human", value: `<image>\n${question}` } as const, { from: "gpt", value: answer } as const];
-        return { id: `${index}`, images: [image(path)], conversations };
+        return { id: `${index}`, images: [image(join(folder, file))], conversations };
       },
     };
-    const digits = await exactMatches(await assemble(mini), data, { featureCache });
+    const digits = await exactMatches(await assemble(folder), data, { featureCache });
     expect(digits).toBe(asked.map(({ text, answer }) => (text === answer ? "1" : "0")).join(""));
     expect(new Set(digits).size).toBe(2);
   } finally {

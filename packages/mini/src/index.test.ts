@@ -4,16 +4,6 @@ import { expect, test } from "vitest";
 import * as index from "./index.ts";
 import { mini, pictures } from "./index.ts";
 
-interface Case {
-  readonly image: string;
-  readonly family: string;
-  readonly question: string;
-  readonly answer: string;
-}
-const expected: { readonly cases: readonly Case[] } = JSON.parse(
-  readFileSync(new URL("./__vectors__/expected.json", import.meta.url), "utf8"),
-);
-
 test("exports", () => {
   expect(Object.keys(index).sort()).toMatchInlineSnapshot(`
     [
@@ -23,9 +13,8 @@ test("exports", () => {
   `);
 });
 
-test.each(["config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors", "README.md"])(
-  "the model folder holds %s",
-  (file) => expect(statSync(join(mini, file)).size).toBeGreaterThan(0),
+test.each(["config.json", "tokenizer.json", "model.safetensors", "README.md"])("the model folder holds %s", (file) =>
+  expect(statSync(join(mini, file)).size).toBeGreaterThan(0),
 );
 
 test("the safetensors file is as long as its header says", () => {
@@ -36,8 +25,6 @@ test("the safetensors file is as long as its header says", () => {
   expect(8 + headerLength + end).toBe(file.length);
 });
 
-test("every picture is a PNG, and every question of the reference run is here with its true answer", () => {
+test("every picture is a PNG", () => {
   for (const { path } of pictures) expect(readFileSync(path).subarray(1, 4).toString("latin1")).toBe("PNG");
-  const ours = pictures.flatMap(({ name, questions }) => questions.map((question) => ({ image: `${name}.png`, ...question })));
-  expect(ours).toEqual(expected.cases.map(({ image, family, question, answer }) => ({ image, family, question, answer })));
 });

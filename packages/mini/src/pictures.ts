@@ -43,7 +43,7 @@ export const pictures: readonly [Scene, Scene, ...Scene[]] = [
     ["shape", "What shape is the green thing?", "square"],
     ["size", "Is the green square large or small?", "small"],
     ["countall", "How many things are in the picture?", "four"],
-    ["exist", "Is there a orange heart?", "yes"],
+    ["exist", "Is there an orange heart?", "yes"],
     ["where", "Where is the green square?", "bottom left"],
   ]),
   scene("scene-03", [
