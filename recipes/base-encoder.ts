@@ -1,0 +1,48 @@
+/**
+ * Trains the encoder of the lab's base as CLIP was: pictures and captions, nothing that any projector would profit from.
+ *
+ *     node --conditions=@waggle/source --import tsx recipes/base-encoder.ts [--steps 1500] [--pool mean|class]
+ *
+ * Stopped or killed, the same command goes on. What is learnt is in `recipes/runs/base-encoder/model`; `base.ts` takes the encoder of it.
+ *
+ * The patches' mean is compared with the caption, where CLIP has a class token: see POOLING.
+ */
+import { parseArgs } from "node:util";
+import { scenes } from "@waggle/data";
+import { llama } from "@waggle/language";
+import { compose, fresh, honeybeePrompt } from "@waggle/mllm";
+import { adamW, cosine, ProgressLine, stage, train } from "@waggle/train";
+import { encoder, runs, tokenizer } from "./base-parts.ts";
+import { clipHead, contrastiveScenes } from "./contrastive-task.ts";
+import { FAMILIES, KINDS } from "./scene-words.ts";
+
+const BATCH = 64;
+const { values } = parseArgs({ options: { steps: { type: "string", default: "1500" }, pool: { type: "string", default: "mean" } } });
+const steps = Number(values.steps);
+const pooling = values.pool === "class" ? "class token" : "mean";
+
+const model = fresh(
+  compose({
+    vision: encoder({ layer: -1, ...(pooling === "class token" && { classToken: "keep" }) }),
+    projector: clipHead(pooling),
+    language: llama({
+      ...{ vocab_size: tokenizer.size, hidden_size: 128, intermediate_size: 352, num_hidden_layers: 2, num_attention_heads: 4 },
+      ...{ max_position_embeddings: 128, tie_word_embeddings: true },
+    }),
+    prompt: honeybeePrompt,
+    tokenizer,
+  }),
+  { seed: 0 },
+);
+const pictures = scenes({ split: "train", seed: 0, length: steps * BATCH, questions: 1, families: FAMILIES, kinds: KINDS });
+const learn = stage({
+  name: "contrast",
+  trainable: ["*"],
+  data: contrastiveScenes(pictures),
+  ...{ steps, batchSize: BATCH, clip: 1 },
+  optimizer: adamW({ lr: 1e-3, betas: [0.9, 0.98], weight_decay: 0.05 }),
+  schedule: cosine({ warmup_ratio: 0.05 }),
+});
+const progress = new ProgressLine();
+const out = runs(values.steps === "1500" ? "base-encoder" : `base-encoder-${values.pool}-${steps}`);
+await train({ model, stages: [learn], out, resume: true, checkpointEvery: 100, onEvent: (event) => progress.write(event) });

@@ -1,0 +1,46 @@
+/** The lab's base and its parts: `base-encoder.ts` and `base-language.ts` train one each, `base.ts` puts them together. */
+import { fileURLToPath } from "node:url";
+import { type Llama, llama } from "@waggle/language";
+import { type Assembly, type Composition, compose, honeybeePrompt } from "@waggle/mllm";
+import type { ProjectorFactory } from "@waggle/projectors";
+import { loadTokenizer, type Tokenizer } from "@waggle/text";
+import { type ClipVisionEncoder, clip } from "@waggle/vision";
+
+/** Pictures of 96 pixels in patches of 8: N = 144, as many as the C-Abstractor of Honeybee makes tokens. */
+const VISION = {
+  ...{ hidden_size: 128, intermediate_size: 512, num_hidden_layers: 4, num_attention_heads: 4 },
+  ...{ image_size: 96, patch_size: 8 },
+} as const;
+const LANGUAGE = {
+  ...{ hidden_size: 128, intermediate_size: 352, num_hidden_layers: 4, num_attention_heads: 4 },
+  ...{ max_position_embeddings: 512, tie_word_embeddings: true },
+} as const;
+
+const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+/** Where a recipe's run is kept; not in git. */
+export const runs = (name: string): string => here(`runs/${name}`);
+/** Where the base's weights are. */
+export const BASE: string = here("base");
+
+export const tokenizer: Tokenizer = await loadTokenizer(here("tokenizer"));
+
+/**
+ * The features of the last layer but one are the lab's, as in Honeybee and LLaVA: the last layer is free to gather what the
+ * caption is about, and the one before still says what is where.
+ */
+export function encoder(options: { readonly layer: -1 | -2; readonly classToken?: "keep" }): ClipVisionEncoder {
+  return clip(VISION, options);
+}
+
+export function languageModel(): Llama {
+  return llama({ ...LANGUAGE, vocab_size: tokenizer.size });
+}
+
+export function composed(projector: ProjectorFactory): Composition {
+  return compose({ vision: encoder({ layer: -2 }), projector, language: languageModel(), prompt: honeybeePrompt, tokenizer });
+}
+
+/** The base around a projector that is fresh from `seed`: a lab's `base`. */
+export const base = (projector: ProjectorFactory, seed: number): Promise<Assembly> =>
+  composed(projector).assemble(BASE, { initialize: ["projector"], seed });
