@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { CheckpointError, readJson } from "@waggle/checkpoint";
 import type { AnyresGrid, ImageProcessor } from "@waggle/image";
 import type { LanguageModel } from "@waggle/language";
-import { ConfigError } from "@waggle/nn";
+import { ConfigError, initialize } from "@waggle/nn";
 import { mlp, type ProjectorFactory } from "@waggle/projectors";
 import { llavaHf, loadPromptTemplate, loadTokenizer } from "@waggle/text";
 import { clip, type VisionEncoder } from "@waggle/vision";
@@ -24,7 +24,7 @@ import { adaptedParts, openMiniGpt4Files, openMiniGpt4Folder } from "./minigpt4-
 import { type LlavaConfig, type ModelConfig, readModelConfig } from "./model-config.ts";
 import { type ModelFolder, openModelFolder, openWeights } from "./model-folder.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
-import { type Assembly, boundAssembly, folderOf, languageAssembly, start } from "./start.ts";
+import { type Assembly, boundAssembly, type ComposedLoadOptions, checkParts, folderOf, languageAssembly, start } from "./start.ts";
 import { type TileMerge, tileMerge } from "./tile-merge.ts";
 
 /**
@@ -51,11 +51,14 @@ async function openAdapters(
 }
 
 /** All that a published checkpoint's model is made of, with its weights bound but not read: to train it, or to start it later. */
-export async function assemble(id: string, options: LoadOptions = {}): Promise<Assembly> {
+export async function assemble(id: string, { initialize: parts = [], seed = 0, ...options }: ComposedLoadOptions = {}): Promise<Assembly> {
   const began = performance.now();
+  checkParts(parts);
   const model = await openModelFolder(id, options);
   try {
-    return { ...(await assembleFolder(model, options, began)), origin: { id: model.id, adapted: model.folder !== model.base } };
+    const assembly = await assembleFolder(model, options, began);
+    const origin = { id: model.id, adapted: model.folder !== model.base };
+    return { ...assembly, origin, ...(parts.length > 0 && { initialized: freshProjector(assembly, seed) }) };
   } catch (error) {
     // A part names its configuration, not the folder that it came from.
     if (error instanceof ConfigError && !error.where.includes(model.folder)) {
@@ -63,6 +66,14 @@ export async function assemble(id: string, options: LoadOptions = {}): Promise<A
     }
     throw error;
   }
+}
+
+/** Whatever the checkpoint held: the paths of what is fresh now. */
+function freshProjector({ composition }: Assembly, seed: number): readonly string[] {
+  if (!composition) throw new ConfigError("load", [{ field: "initialize", message: "the model has no projector." }]);
+  const { multi_modal_projector } = composition.modules;
+  initialize(multi_modal_projector, { seed });
+  return Array.from(multi_modal_projector.namedParameters("multi_modal_projector"), ([path]) => path);
 }
 
 async function assembleFolder(model: ModelFolder, options: LoadOptions, began: number): Promise<Assembly> {

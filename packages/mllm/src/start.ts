@@ -60,6 +60,8 @@ export interface Assembly {
   readonly origin?: Origin;
   /** The folder that tokenizer and settings came from, where they did. */
   readonly settings?: string;
+  /** Paths of parameters that have fresh weights instead of the published model's: an adapter over it has to hold them. */
+  readonly initialized?: readonly string[];
   /** Several over this base, of which each request takes one or none. */
   readonly adapters?: Adapters;
   /** When loading began, by performance.now(). */
@@ -92,7 +94,7 @@ export function ofAnother({ revision, ...options }: LoadOptions): LoadOptions {
   return options;
 }
 
-/** How a composition is loaded; `initialize` and `seed` are for training. */
+/** How parts are loaded to be trained: `initialize` and `seed` are of no use to a model that shall answer. */
 export interface ComposedLoadOptions extends LoadOptions {
   /** Parts that begin with fresh weights, whatever the checkpoint holds of such a part. Default: none, all must be there. */
   readonly initialize?: readonly "projector"[];
@@ -104,13 +106,17 @@ export interface ComposedLoadOptions extends LoadOptions {
 export async function assembleComposition(composition: Composition, id: string, options: ComposedLoadOptions): Promise<Assembly> {
   const began = performance.now();
   const { initialize: parts = [], seed = 0, ...loading } = options;
-  const unknown = parts.filter((part) => part !== "projector");
-  if (unknown.length > 0)
-    throw new ConfigError("load", [{ field: "initialize", message: `expected projector, got ${unknown.join(", ")}.` }]);
+  checkParts(parts);
   const folder = await folderOf(id, loading);
   const checkpoint = await openCheckpoint(folder, loading.signal ? { signal: loading.signal } : {});
   composition.bind(parts.length > 0 ? withFreshProjector(checkpoint, composition, seed) : checkpoint);
   return boundAssembly(composition, folder, loading, began);
+}
+
+export function checkParts(parts: NonNullable<ComposedLoadOptions["initialize"]>): void {
+  const unknown = parts.filter((part) => part !== "projector");
+  if (unknown.length > 0)
+    throw new ConfigError("load", [{ field: "initialize", message: `expected projector, got ${unknown.join(", ")}.` }]);
 }
 
 /** The checkpoint with another projector. */

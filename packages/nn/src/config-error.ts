@@ -34,8 +34,13 @@ export function parseConfig<T>(where: string, schema: Schema<T>, value: unknown)
   if (result.success) return result.data;
   throw new ConfigError(
     where,
-    result.error.issues.map(({ path, message }) => ({ field: path.map(String).join("."), message })),
+    result.error.issues.map(({ path, message }) => ({ field: fieldOf(path), message })),
   );
+}
+
+/** How errors name a place in a configuration: `stages[0].optimizer.lr`. */
+export function fieldOf(path: readonly PropertyKey[]): string {
+  return path.map((step, i) => (typeof step === "number" ? `[${step}]` : `${i > 0 ? "." : ""}${String(step)}`)).join("");
 }
 
 /** Refuses options that nobody reads: a misspelt option that is ignored is worse than an error. */

@@ -25,6 +25,7 @@ test("the export list", () => {
       "checkOptions",
       "computedSource",
       "constantInit",
+      "fieldOf",
       "initialize",
       "isMerged",
       "kaimingUniform",

@@ -1,7 +1,7 @@
 export { type ActivationName, activation, activationNames } from "./activation.ts";
 export { addLora, type LoraOptions } from "./add-lora.ts";
 export { computedSource } from "./computed-source.ts";
-export { ConfigError, type ConfigProblem, checkOptions, parseConfig, type Schema } from "./config-error.ts";
+export { ConfigError, type ConfigProblem, checkOptions, fieldOf, parseConfig, type Schema } from "./config-error.ts";
 export { type Layer, ModuleDict, ModuleList, Sequential, setRecompute } from "./containers.ts";
 export { Conv2d, type Conv2dOptions, type Pair } from "./conv2d.ts";
 export { Embedding, type EmbeddingOptions } from "./embedding.ts";

@@ -95,6 +95,8 @@ function commonProblems({ lr, groups = [] }: Common, weight_decay: number): Conf
   check("lr", lr);
   check("weight_decay", weight_decay);
   groups.forEach((group, i) => {
+    if (group.parameters === undefined)
+      problems.push({ field: `groups[${i}].parameters`, message: "expected a pattern or a list of them." });
     check(`groups[${i}].lr`, group.lr);
     check(`groups[${i}].weight_decay`, group.weight_decay);
     for (const key of Object.keys(group))
@@ -107,21 +109,29 @@ function commonProblems({ lr, groups = [] }: Common, weight_decay: number): Conf
 /** Rate and decay of each parameter, in the order of the map. A group that names none of them is an error. */
 export function ratesOf(optimizer: Optimizer, root: Module, trainable: ReadonlyMap<string, Parameter>): readonly Rate[] {
   const undecayed = optimizer.decayNormsAndBiases ? new Set<Parameter>() : normsAndBiases(root);
-  const groups = optimizer.groups.map((group) => {
-    const patterns = Array.isArray(group.parameters) ? group.parameters : [group.parameters];
-    return { ...group, has: (path: string): boolean => patterns.some((pattern) => patternMatches(pattern, path)) };
-  });
-  const problems = groups.flatMap(({ has, parameters }, i) =>
-    [...trainable.keys()].some(has)
-      ? []
-      : [{ field: `groups[${i}].parameters`, message: `${parameters} names none of the ${trainable.size} trainable parameters.` }],
-  );
+  const problems = groupProblems(optimizer.groups, trainable);
   if (problems.length > 0) throw new ConfigError("optimizer", problems);
   return Array.from(trainable, ([path, parameter]) => {
-    const group = groups.find(({ has }) => has(path));
+    const group = optimizer.groups.find(({ parameters }) => names(parameters, path));
     const decay = group?.weight_decay ?? (undecayed.has(parameter) ? 0 : optimizer.weight_decay);
     return { lr: group?.lr ?? optimizer.lr, weight_decay: decay };
   });
+}
+
+/** Groups that name no parameter. */
+export function groupProblems(
+  groups: readonly Pick<ParameterGroup, "parameters">[],
+  trainable: ReadonlyMap<string, unknown>,
+): readonly ConfigProblem[] {
+  return groups.flatMap(({ parameters }, i) =>
+    [...trainable.keys()].some((path) => names(parameters, path))
+      ? []
+      : [{ field: `groups[${i}].parameters`, message: `${parameters} names none of the ${trainable.size} trainable parameters.` }],
+  );
+}
+
+function names(patterns: ParameterGroup["parameters"], path: string): boolean {
+  return [patterns].flat().some((pattern) => patternMatches(pattern, path));
 }
 
 function normsAndBiases(root: Module): ReadonlySet<Parameter> {

@@ -1,14 +1,24 @@
 /** A run as a value: which model, which stages. A JSON file may hold one; a TypeScript file exports one. */
 import { dirname, resolve } from "node:path";
-import { readJson } from "@waggle/checkpoint";
+import { HubError, readJson } from "@waggle/checkpoint";
 import { type Dataset, openConversations } from "@waggle/data";
 import { type Assembly, assemble } from "@waggle/mllm";
-import { ConfigError, type ConfigProblem, parseConfig } from "@waggle/nn";
-import { z } from "zod";
-import { adamW, type Optimizer, sgd } from "./optimizer.ts";
+import { ConfigError, type ConfigProblem, type LoraOptions } from "@waggle/nn";
+import { type AdamWOptions, adamW, type Optimizer, type SgdOptions, sgd } from "./optimizer.ts";
+import {
+  type DataFields,
+  type OptimizerFields,
+  type RecipeFields,
+  type Rest,
+  readForm,
+  type ScheduleFields,
+  type StageFields,
+} from "./recipe-form.ts";
+import { type Plan, rehearse } from "./rehearse.ts";
 import { constant, cosine, linear, linearWarmupCosine, type Schedule } from "./schedule.ts";
 import { type Stage, stage } from "./stage.ts";
-import { type TrainOptions, type TrainResult, train } from "./train.ts";
+import { settingProblems, type TrainOptions, type TrainResult, train } from "./train.ts";
+import { trainingModules } from "./training-modules.ts";
 
 export interface Recipe {
   /** Called once, before anything else. */
@@ -28,106 +38,79 @@ export async function trainRecipe(
   return train({ model, stages: typeof stages === "function" ? await stages(model) : stages, ...settings, ...options });
 }
 
-/** LLaVA conversations or captions, JSON or one JSON object per line; pictures are looked for in `images`. */
-const data = z.strictObject({ file: z.string(), images: z.string().exactOptional() });
-const patterns = z.array(z.string());
-const rates = { lr: z.number(), weight_decay: z.number().exactOptional() };
-const common = {
-  ...rates,
-  groups: z
-    .array(z.strictObject({ ...rates, lr: z.number().exactOptional(), parameters: z.union([z.string(), patterns]) }))
-    .exactOptional(),
-  decayNormsAndBiases: z.boolean().exactOptional(),
-};
-const optimizer = z.discriminatedUnion("type", [
-  z.strictObject({
-    type: z.literal("adamW"),
-    ...common,
-    betas: z.tuple([z.number(), z.number()]).exactOptional(),
-    eps: z.number().exactOptional(),
-  }),
-  z.strictObject({ type: z.literal("sgd"), ...common, momentum: z.number().exactOptional(), nesterov: z.boolean().exactOptional() }),
-]);
-const warmup = { warmup_steps: z.number().exactOptional(), warmup_ratio: z.number().exactOptional() };
-const schedule = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("constant"), ...warmup }),
-  z.strictObject({ type: z.literal("linear"), ...warmup, min_lr: z.number().exactOptional() }),
-  z.strictObject({ type: z.literal("cosine"), ...warmup, min_lr: z.number().exactOptional() }),
-  z.strictObject({
-    ...{ type: z.literal("linearWarmupCosine"), warmup_start_lr: z.number(), min_lr: z.number() },
-    ...{ warmup_steps: z.number(), steps_per_epoch: z.number() },
-  }),
-]);
-const lora = z.strictObject({
-  target_modules: z.union([z.string(), patterns]),
-  r: z.number(),
-  lora_alpha: z.number(),
-  lora_dropout: z.number().exactOptional(),
-  use_rslora: z.boolean().exactOptional(),
-});
-const stageFields = z.strictObject({
-  name: z.string(),
-  trainable: patterns,
-  lora: lora.exactOptional(),
-  data,
-  validation: data.exactOptional(),
-  steps: z.number().exactOptional(),
-  epochs: z.number().exactOptional(),
-  batchSize: z.number(),
-  accumulation: z.number().exactOptional(),
-  optimizer,
-  schedule: schedule.exactOptional(),
-  clip: z.number().exactOptional(),
-  average: z.enum(["targets", "micro-batches"]).exactOptional(),
-  order: z.enum(["shuffled", "length-grouped", "sequential"]).exactOptional(),
-  onBroken: z.enum(["skip", "stop"]).exactOptional(),
-  recompute: z.boolean().exactOptional(),
-});
-const recipe = z.strictObject({
-  /** Folder or hub id of a published model. */
-  model: z.string(),
-  /** What it was trained over, where the folder holds an adapter or a projector only. */
-  base: z.string().exactOptional(),
-  seed: z.number().exactOptional(),
-  checkpointEvery: z.number().exactOptional(),
-  keepCheckpoints: z.number().exactOptional(),
-  stages: z.array(stageFields).min(1),
-});
-
-type Fields<Schema extends z.ZodType> = z.infer<Schema>;
-
 /**
  * Reads a recipe from a JSON file; paths in it are relative to its folder. `names` are models by names of their own.
- * @throws ConfigError with every mistake, in any of the stages.
+ * @throws ConfigError with every mistake: of form and of value, in any of the stages, files that are missing, and what does not
+ * fit the model, where that is at hand.
  */
 export async function readRecipe(file: string, names: Readonly<Record<string, string>> = {}): Promise<Recipe> {
-  const { model, base, stages, ...rest } = parseConfig(file, recipe, await readJson(file));
+  const { problems: misformed, rest } = readForm(await readJson(file));
   const folder = dirname(resolve(file));
-  const problems: ConfigProblem[] = [];
+  const place = (id: string): string => names[id] ?? (/^\.{1,2}\//.test(id) ? resolve(folder, id) : id);
+  const { model = "", base, initialize, stages = [], ...settings } = rest as RecipeFields;
+  const open = (offline: boolean): Promise<Assembly> => {
+    const { seed = 0 } = settings;
+    const parts = initialize && { initialize, seed };
+    return assemble(place(model), { ...(base !== undefined && { base: place(base) }), ...parts, ...(offline && { offline }) });
+  };
+  const problems: ConfigProblem[] = [...settingProblems(settings)];
   const built: Stage[] = [];
   for (const [i, fields] of stages.entries()) {
-    const found = await collect(problems, `stages[${i}]`, () => stageOf(fields, folder));
+    const found = await collect(problems, `stages[${i}]`, () => stageOf(fields ?? {}, folder));
     if (found !== null) built.push(found);
   }
-  if (problems.length > 0) throw new ConfigError(file, problems);
-  const place = (id: string): string => names[id] ?? (/^\.{1,2}\//.test(id) ? resolve(folder, id) : id);
-  return { model: () => assemble(place(model), base === undefined ? {} : { base: place(base) }), stages: built, ...rest };
+  if (misformed.length + problems.length === 0) return { model: () => open(false), stages: built, ...settings };
+  if (model !== "") problems.push(...(await modelProblems(() => open(true), rest.stages ?? [])));
+  // What is missing because its form is wrong has been said.
+  const said = new Set(misformed.map(({ field }) => field));
+  const news = problems.filter(({ field }) => !within(field).some((outer) => said.has(outer)));
+  throw new ConfigError(file, [...misformed, ...news]);
 }
 
-async function stageOf({ data, validation, optimizer, schedule, ...rest }: Fields<typeof stageFields>, folder: string): Promise<Stage> {
+/** A field and all that it is within: `a[0].b`, `a[0]`, `a`. */
+function within(field: string): readonly string[] {
+  return [field, ...Array.from(field.matchAll(/[.[]/g), ({ index }) => field.slice(0, index))];
+}
+
+/** What does not fit the model. One that would have to be downloaded is not asked. */
+async function modelProblems(open: () => Promise<Assembly>, stages: NonNullable<Rest<RecipeFields>["stages"]>): Promise<ConfigProblem[]> {
+  const problems: ConfigProblem[] = [];
+  await collect(problems, "model", async () => {
+    const model = await open().catch((error: unknown) => {
+      if (error instanceof HubError && error.code === "offline") return null;
+      throw new Error(error instanceof Error ? error.message : String(error));
+    });
+    const plans = stages.map((fields): Plan => {
+      const { trainable = [], lora, optimizer } = fields ?? {};
+      const groups = (optimizer?.groups ?? []).map((group) => ({ parameters: texts(group?.parameters) }));
+      return { trainable: texts(trainable), lora: lora && ({ ...lora, target_modules: lora.target_modules ?? [] } as LoraOptions), groups };
+    });
+    if (model) problems.push(...rehearse(trainingModules(model), plans));
+  });
+  return problems;
+}
+
+/** Gaps stay: what follows keeps its number. */
+function texts(list: string | readonly (string | undefined)[] = []): readonly string[] {
+  return [list].flat().map((text) => text ?? "");
+}
+
+/** Some of the fields may be missing; what is said of those is not asked for. */
+async function stageOf(fields: Rest<StageFields>, folder: string): Promise<Stage> {
+  const { data, validation, optimizer, schedule, ...rest } = fields as Partial<StageFields>;
   const problems: ConfigProblem[] = [];
   const part = <T>(field: string, make: () => T | Promise<T>): Promise<T | null> => collect(problems, field, make);
   const parts = {
-    data: await part("data", () => opened(data, folder)),
-    validation: validation && (await part("validation", () => opened(validation, folder))),
-    optimizer: await part("optimizer", () => optimizerOf(optimizer)),
-    schedule: schedule && (await part("schedule", () => scheduleOf(schedule))),
+    data: data?.file === undefined ? null : await part("data", () => opened(data, folder)),
+    validation: validation?.file === undefined ? null : await part("validation", () => opened(validation, folder)),
+    optimizer: optimizer?.type && (await part("optimizer", () => optimizerOf(optimizer))),
+    schedule: schedule?.type && (await part("schedule", () => scheduleOf(schedule))),
   };
   const { data: samples, validation: held, optimizer: rule, schedule: rates } = parts;
   // What is wrong beside a broken part is said with it.
   const whole = await part("", () =>
     stage({
-      ...rest,
+      ...(rest as Pick<StageFields, "name" | "trainable" | "batchSize">),
       data: samples ?? nothing,
       optimizer: rule ?? sgd({ lr: 0 }),
       ...(held && { validation: held }),
@@ -139,17 +122,22 @@ async function stageOf({ data, validation, optimizer, schedule, ...rest }: Field
 }
 
 /** Stands for data that could not be opened. */
-const nothing: Dataset = { name: "", length: 1, sample: (index) => ({ id: `${index}`, images: [], conversations: [] }) };
+const nothing: Dataset = {
+  ...{ name: "", length: 1, lengthOf: () => ({ length: 1, multimodal: false }) },
+  sample: (index) => ({ id: `${index}`, images: [], conversations: [] }),
+};
 
-function opened({ file, images }: Fields<typeof data>, folder: string): Promise<Dataset> {
+function opened({ file, images }: DataFields, folder: string): Promise<Dataset> {
   return openConversations(resolve(folder, file), images === undefined ? {} : { images: resolve(folder, images) });
 }
 
-function optimizerOf({ type, ...options }: Fields<typeof optimizer>): Optimizer {
+function optimizerOf({ type, groups = [], ...rest }: OptimizerFields): Optimizer {
+  const whole = (groups as Rest<typeof groups>).map((group) => ({ ...group, parameters: texts(group?.parameters) }));
+  const options = { ...rest, groups: whole } as AdamWOptions & SgdOptions;
   return type === "adamW" ? adamW(options) : sgd(options);
 }
 
-function scheduleOf(fields: Fields<typeof schedule>): Schedule {
+function scheduleOf(fields: ScheduleFields): Schedule {
   switch (fields.type) {
     case "constant":
       return constant(withoutType(fields));

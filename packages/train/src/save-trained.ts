@@ -20,7 +20,7 @@ export async function saveTrained(model: Assembly, modules: Module, learnt: Read
     await saveModel(model, folder).finally(restore);
     return folder;
   }
-  const whole = new Set([...learnt.keys()].filter((path) => !/\.lora_[AB]\.weight$/.test(path)));
+  const whole = new Set([...learnt.keys(), ...(model.initialized ?? [])].filter((path) => !/\.lora_[AB]\.weight$/.test(path)));
   const pairs = [...modules.namedModules()].flatMap(([path, module]) => (module instanceof LoraLinear ? [`${path}.weight`] : []));
   // A layer that learnt beside its pair has no place in an adapter: then all pairs go into their layers.
   const both = pairs.some((path) => whole.has(path));

@@ -1,5 +1,5 @@
 /** Which parameters a setting speaks of. */
-import { ConfigError, type Module, type Parameter } from "@waggle/nn";
+import { ConfigError, type ConfigProblem, type Module, type Parameter } from "@waggle/nn";
 
 /**
  * A part (`vision`, `projector`, `language`), `lora`, or a property path: of a parameter, or of a module and with it all
@@ -23,15 +23,20 @@ export function patternMatches(pattern: ParameterPattern, path: string): boolean
 
 /** The parameters that the patterns name, by path, each once and in the module's order. A pattern that names none is an error. */
 export function selectParameters(root: Module, patterns: readonly ParameterPattern[], where: string): ReadonlyMap<string, Parameter> {
-  const all = [...root.namedParameters()];
-  const problems = patterns.flatMap((pattern, i) =>
-    all.some(([path]) => patternMatches(pattern, path))
+  const problems = patternProblems(root, patterns);
+  if (problems.length > 0) throw new ConfigError(where, problems);
+  return new Map([...root.namedParameters()].filter(([path]) => patterns.some((pattern) => patternMatches(pattern, path))));
+}
+
+/** Patterns that name nothing, and none at all. */
+export function patternProblems(root: Module, patterns: readonly ParameterPattern[]): readonly ConfigProblem[] {
+  if (patterns.length === 0) return [{ field: "trainable", message: "expected at least one pattern." }];
+  const paths = Array.from(root.namedParameters(), ([path]) => path);
+  return patterns.flatMap((pattern, i) =>
+    paths.some((path) => patternMatches(pattern, path))
       ? []
       : [{ field: `trainable[${i}]`, message: `${pattern} names no parameter. There are ${outline(root)}.` }],
   );
-  if (patterns.length === 0) problems.push({ field: "trainable", message: "expected at least one pattern." });
-  if (problems.length > 0) throw new ConfigError(where, problems);
-  return new Map(all.filter(([path]) => patterns.some((pattern) => patternMatches(pattern, path))));
 }
 
 /** The first steps of the paths, to choose from. */

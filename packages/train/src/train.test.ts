@@ -227,12 +227,12 @@ describe("what is wrong is said before anything is lost", () => {
       model,
       out: join(scratch, "never"),
     }).catch((error: unknown) => error);
-    expect(String(found)).toMatch(/stages\[1\] align: trainable\[0\]: projektor names no parameter\. There are .*multi_modal_projector/);
-    expect(String(found)).toMatch(/stages\[2\] later: target_modules\[0\]: query names no Linear/);
+    expect(String(found)).toMatch(/stages\[1\]\.trainable\[0\]: projektor names no parameter\. There are .*multi_modal_projector/);
+    expect(String(found)).toMatch(/stages\[2\]\.lora\.target_modules\[0\]: query names no Linear/);
     expect([...trainingModules(model).namedParameters()].map(([path]) => path)).toEqual(paths);
     expect(await readdir(scratch)).not.toContain("never");
     expect(String(await run([wrong[2] as Stage]).catch((error: unknown) => error))).toMatch(
-      /stages\[0\] rates: groups\[0\]\.parameters: lora names none/,
+      /stages\[0\]\.optimizer\.groups\[0\]\.parameters: lora names none/,
     );
   });
 

@@ -13,7 +13,7 @@ import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
 import { isLocked, makeFolder, withLock } from "@waggle/checkpoint";
 import type { Assembly } from "@waggle/mllm";
-import { ConfigError, checkOptions } from "@waggle/nn";
+import { ConfigError, type ConfigProblem, checkOptions } from "@waggle/nn";
 import { Runtime } from "@waggle/runtime";
 import { HtmlReport } from "./log/html-report.ts";
 import { JsonLines } from "./log/json-lines.ts";
@@ -79,8 +79,10 @@ const known: readonly (keyof TrainOptions)[] = [
 /** Runs all stages. What is wrong with the options is said before anything starts. */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   checkTrainOptions(options);
-  rehearse(trainingModules(options.model), options.stages);
-  const { out, signal } = options;
+  const { model, stages, out, signal } = options;
+  const plans = stages.map(({ trainable, lora, optimizer }) => ({ trainable, lora, groups: optimizer.groups }));
+  const problems = rehearse(trainingModules(model), plans);
+  if (problems.length > 0) throw new ConfigError("train", problems);
   signal?.throwIfAborted();
   await makeFolder(out);
   const lock = join(out, "run.lock");
@@ -181,17 +183,20 @@ function settingsOf({ stages, seed = 0 }: TrainOptions): Readonly<Record<string,
   return JSON.parse(JSON.stringify({ seed, ...Object.fromEntries(named.map(([name, rest], i) => [`${i + 1} ${name}`, rest])) }, plain));
 }
 
+type Settings = Pick<TrainOptions, "seed" | "checkpointEvery" | "keepCheckpoints">;
+
+export function settingProblems(options: Settings): readonly ConfigProblem[] {
+  const least = { checkpointEvery: 1, keepCheckpoints: 1, seed: 0 } satisfies Record<keyof Settings, number>;
+  return (Object.keys(least) as (keyof Settings)[]).flatMap((field) => {
+    const value = options[field];
+    if (value === undefined || (Number.isSafeInteger(value) && value >= least[field])) return [];
+    return [{ field, message: `expected a whole number ≥ ${least[field]}, got ${value}.` }];
+  });
+}
+
 function checkTrainOptions(options: TrainOptions): void {
   checkOptions("train", options, known);
-  const problems: { field: string; message: string }[] = [];
-  const whole = (field: "checkpointEvery" | "keepCheckpoints" | "seed", least: number): void => {
-    const value = options[field];
-    if (value !== undefined && !(Number.isSafeInteger(value) && value >= least))
-      problems.push({ field, message: `expected a whole number ≥ ${least}, got ${value}.` });
-  };
-  whole("checkpointEvery", 1);
-  whole("keepCheckpoints", 1);
-  whole("seed", 0);
+  const problems = [...settingProblems(options)];
   if (!Array.isArray(options.stages) || options.stages.length === 0)
     problems.push({ field: "stages", message: "expected at least one stage." });
   if (typeof options.out !== "string" || options.out === "") problems.push({ field: "out", message: "expected a folder." });
