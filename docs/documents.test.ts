@@ -4,10 +4,11 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Block, blocksOf } from "../scripts/blocks.mjs";
+import { type Block, blocksOf, withOutputs } from "../scripts/blocks.mjs";
 
 // Every fenced `ts` block of the README files and of docs/ is written into a file of its own, type-checked, and run from
-// source in a process of its own; what it prints is compared with the `text` block that follows it.
+// source in a process of its own; what it prints is compared with the `text` block that follows it. After another model
+// became the embedded one, UPDATE=1 writes what is printed now into the pages instead; `git diff` shows what changed.
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = fileURLToPath(new URL(".blocks", import.meta.url)); // inside the repository, so that imports resolve
@@ -20,6 +21,7 @@ const documents = [
 const programs = documents.flatMap((document) =>
   blocksOf(readFileSync(`${root}/${document}`, "utf8")).map((block: Block) => ({
     ...block,
+    document,
     title: `${document}:${block.line}`,
     file: `${folder}/${document.replace(/\W+/g, "-")}/${block.name ?? `line-${block.line}.ts`}`,
   })),
@@ -34,7 +36,17 @@ beforeAll(() => {
   }
   writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({ extends: "../../tsconfig.tests.json", include: ["**/*.ts"] }));
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const update = process.env.UPDATE === "1";
+const printed = new Map<string, Map<number, string>>(documents.map((document) => [document, new Map()]));
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+  for (const [document, outputs] of printed) {
+    const before = readFileSync(`${root}/${document}`, "utf8");
+    const after = withOutputs(before, outputs);
+    if (update && after !== before) writeFileSync(`${root}/${document}`, after);
+  }
+});
 
 test("all blocks type-check", () => {
   const problems = (() => {
@@ -49,10 +61,11 @@ test("all blocks type-check", () => {
 });
 
 describe("blocks run", () => {
-  test.each(programs.filter(({ run }) => run))("$title", async ({ file, output }) => {
+  test.each(programs.filter(({ run }) => run))("$title", async ({ document, line, file, output }) => {
     const options = ["--conditions=@waggle/source", "--import", "tsx", file];
     const { stdout } = await promisify(execFile)(process.execPath, options, { cwd: root, timeout: 60_000 });
-    if (output !== null) expect(stdout.trimEnd()).toBe(output.trimEnd());
+    if (update) printed.get(document)?.set(line, stdout);
+    else if (output !== null) expect(stdout.trimEnd()).toBe(output.trimEnd());
   });
 });
 

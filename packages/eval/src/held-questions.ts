@@ -1,11 +1,15 @@
 /** Questions that no trial trains on, each a sample of its own. */
-import type { Dataset, Sample, SceneDataset } from "@waggle/data";
+import type { Dataset, Sample, SceneDataset, SceneQuestion } from "@waggle/data";
 import { textOnlyBaseline } from "@waggle/data";
 import type { ImageInput } from "@waggle/mllm";
 import type { AskedQuestion } from "./results.ts";
 
 export interface HeldQuestions {
   readonly asked: readonly AskedQuestion[];
+  /** The same with their words and true answers. */
+  readonly questions: readonly SceneQuestion[];
+  /** What whoever reads questions only guesses. */
+  readonly guesses: readonly string[];
   /** Each question with its picture, and with the picture of another sample. */
   readonly matched: Dataset;
   readonly shuffled: Dataset;
@@ -40,6 +44,8 @@ export function heldQuestions(scenes: SceneDataset): HeldQuestions {
   const { guesses } = textOnlyBaseline(samples);
   return {
     asked: items.map(({ family, spatial }) => ({ family, spatial })),
+    questions: items,
+    guesses,
     matched: dataset(scenes.name, 0),
     shuffled: dataset(`${scenes.name} shuffled`, Math.max(1, Math.floor(scenes.length / 2))),
     textOnly: items.map(({ answer }, i) => (guesses[i] === answer ? "1" : "0")).join(""),

@@ -16,6 +16,7 @@ test("the export list", () => {
       "pairedDifference",
       "readResults",
       "resultsCsv",
+      "scorecard",
       "writeLabReport",
     ]
   `);

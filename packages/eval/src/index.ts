@@ -16,6 +16,7 @@ export {
   type TrialResult,
   type TrialStage,
 } from "./results.ts";
+export { type Confusion, type FamilyCard, type Scorecard, scorecard } from "./scorecard.ts";
 export {
   bootstrapInterval,
   type Difference,
