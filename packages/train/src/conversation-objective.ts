@@ -8,6 +8,7 @@
  *     picture_positions [R]     where they stand in [B·S]
  *     target_positions  [M]     where a next token is predicted in [B·S]
  *     target_ids        [M]     which one
+ *     target_weights    [M]     how much it counts, where targets do not count alike
  *
  * Padding stands behind everything, where a causal model does not see it: no mask is needed. The head is computed at the
  * targets only.
@@ -42,10 +43,15 @@ export function conversationGraph(language: LanguageModel, composition: Composit
   return { inputs: { input_ids, target_positions, ...sight?.inputs }, logits: language.head(rowsAt(hidden, target_positions)) };
 }
 
-/** Its loss: `loss` makes one number of the logits [M, V] and the ids [M] that they should name, a sum over M. */
-export function conversationObjective({ inputs, logits }: ConversationGraph, loss: typeof crossEntropy = crossEntropy): Objective {
-  const target_ids = input("target_ids", "int64", [symbol("M")]);
-  return { inputs: { ...inputs, target_ids }, loss: loss(logits, target_ids) };
+/** Σ over the targets of what each costs: logits [M, V], target_ids [M] and, where they do not count alike, target_weights [M] → []. */
+export type TokenLoss = (logits: Value, target_ids: Value, target_weights?: Value) => Value;
+
+export function conversationObjective({ inputs, logits }: ConversationGraph, loss: TokenLoss = crossEntropy, weighted = false): Objective {
+  const M = symbol("M");
+  const target_ids = input("target_ids", "int64", [M]);
+  if (!weighted) return { inputs: { ...inputs, target_ids }, loss: loss(logits, target_ids) };
+  const target_weights = input("target_weights", "float32", [M]);
+  return { inputs: { ...inputs, target_ids, target_weights }, loss: loss(logits, target_ids, target_weights) };
 }
 
 /** The visual tokens of a batch, in order: [R, D]. */
@@ -86,15 +92,19 @@ export interface PictureShape {
   readonly tokens: number;
 }
 
-/** Samples as the objective's inputs. `shape` is null where the model takes text only. */
+/** What each target of an answer of so many targets counts. */
+export type TargetWeight = (length: number) => number;
+
+/** Samples as the objective's inputs. `shape` is null where the model takes text only; without `weight` all targets count 1. */
 export function microBatch(
   samples: readonly EncodedSample[],
   pictures: readonly PreparedPicture[],
   shape: PictureShape | null,
+  weight?: TargetWeight,
 ): MicroBatch {
   const S = Math.max(1, ...samples.map(({ input_ids }) => input_ids.length));
   const ids = new BigInt64Array(samples.length * S);
-  const [standing, positions, targets]: [number[], number[], number[]] = [[], [], []];
+  const [standing, positions, targets, weights]: [number[], number[], number[], number[]] = [[], [], [], []];
   for (const [b, { input_ids, labels }] of samples.entries()) {
     for (const [t, id] of input_ids.entries()) {
       const at = b * S + t;
@@ -105,14 +115,29 @@ export function microBatch(
       positions.push(at - 1);
       targets.push(label);
     }
+    if (weight) weights.push(...targetWeights(labels, weight));
   }
   const feeds = {
     input_ids: new Tensor("int64", ids, [samples.length, S]),
     target_positions: int64(positions),
     target_ids: int64(targets),
+    ...(weight && { target_weights: new Tensor("float32", Float32Array.from(weights), [weights.length]) }),
     ...(shape && pictureFeeds(pictures, shape, standing)),
   };
-  return { feeds, targets: targets.length, tokens: samples.reduce((sum, { input_ids }) => sum + input_ids.length, 0) };
+  const counted = weight ? weights.reduce((sum, each) => sum + each, 0) : targets.length;
+  return { feeds, targets: counted, tokens: samples.reduce((sum, { input_ids }) => sum + input_ids.length, 0) };
+}
+
+/** Of a sample's targets in order. An answer is a run of labels. */
+function targetWeights(labels: readonly number[], weight: TargetWeight): number[] {
+  const weights: number[] = [];
+  for (let start = 1; start < labels.length; ) {
+    let end = start;
+    while (end < labels.length && labels[end] !== IGNORE) end++;
+    for (let t = start; t < end; t++) weights.push(weight(end - start));
+    start = end + 1;
+  }
+  return weights;
 }
 
 function pictureFeeds(pictures: readonly PreparedPicture[], { input: name, shape, tokens }: PictureShape, standing: readonly number[]) {

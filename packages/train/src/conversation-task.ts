@@ -1,15 +1,15 @@
 /** Conversations about pictures as a task: samples through the family's prompt to ids and targets, pictures beside them. */
 import { readFile } from "node:fs/promises";
 import { batches, checkEncoded, DataError, type DataPosition, type Dataset, isBroken, type Sample, type SampleEncoder } from "@waggle/data";
-import { input, type Value } from "@waggle/graph";
+import { input } from "@waggle/graph";
 import type { ImageInput } from "@waggle/image";
 import type { Assembly } from "@waggle/mllm";
 import { checkOptions, LoraLinear, type Module, setDropoutSeed } from "@waggle/nn";
 import type { Resident } from "@waggle/runtime";
 import { Tensor } from "onnxruntime-common";
-import { conversationGraph, conversationObjective, microBatch } from "./conversation-objective.ts";
+import { conversationGraph, conversationObjective, microBatch, type TargetWeight, type TokenLoss } from "./conversation-objective.ts";
 import { type PictureReader, pictureReader } from "./feature-cache.ts";
-import { crossEntropy, type Objective } from "./objective.ts";
+import type { Objective } from "./objective.ts";
 import { firstAnswer, Preview } from "./preview.ts";
 import { defaultEncoder } from "./sample-encoder.ts";
 import type { BatchRequest, OpenTask, PreviewText, Task, TaskBatch, TaskContext } from "./task.ts";
@@ -17,19 +17,24 @@ import type { BatchRequest, OpenTask, PreviewText, Task, TaskBatch, TaskContext 
 export interface ConversationOptions {
   /** How samples become ids and targets. Default: as the model's family does. */
   readonly encoder?: SampleEncoder;
-  /** Σ over the targets; logits [M, V], target_ids [M] → []. Default: cross entropy. */
-  readonly loss?: (logits: Value, target_ids: Value) => Value;
+  /** Default: cross entropy. */
+  readonly loss?: TokenLoss;
+  /**
+   * What each target counts in an answer of so many targets: `(length) => 1 / length` makes all answers alike, where
+   * otherwise long ones drown short ones. Default: 1.
+   */
+  readonly weight?: TargetWeight;
 }
 
 /** What a model learns from when it learns to answer. */
 export function conversations(data: Dataset, options: ConversationOptions = {}): Task {
-  checkOptions("conversations", options, ["encoder", "loss"]);
-  const { encoder, loss } = options;
+  checkOptions("conversations", options, ["encoder", "loss", "weight"]);
+  const { loss, weight } = options;
   return {
-    name: [data.name, ...(loss ? [String(loss)] : [])].join(" "),
+    name: [data.name, ...[loss, weight].flatMap((own) => (own ? [String(own)] : []))].join(" "),
     length: data.length,
     measured: data.lengthOf !== undefined,
-    open: (context) => ConversationTask.open(data, encoder ?? defaultEncoder(context.model), loss ?? crossEntropy, context),
+    open: (context) => ConversationTask.open(data, options, context),
   };
 }
 
@@ -40,24 +45,36 @@ class ConversationTask implements OpenTask {
   readonly #encoder: SampleEncoder;
   readonly #context: TaskContext;
   readonly #reader: PictureReader | null;
+  readonly #weight: TargetWeight | undefined;
   #preview: Preview | null = null;
 
-  private constructor(objective: Objective, data: Dataset, encoder: SampleEncoder, context: TaskContext, reader: PictureReader | null) {
+  private constructor(
+    objective: Objective,
+    data: Dataset,
+    { encoder, weight }: ConversationOptions,
+    context: TaskContext,
+    reader: PictureReader | null,
+  ) {
     this.objective = objective;
     this.#data = data;
     this.#drops = objective.evaluation !== undefined;
-    this.#encoder = checked(encoder, context.model);
+    this.#encoder = checked(encoder ?? defaultEncoder(context.model), context.model);
+    this.#weight = weight;
     this.#context = context;
     this.#reader = reader;
   }
 
-  static async open(data: Dataset, encoder: SampleEncoder, loss: typeof crossEntropy, context: TaskContext): Promise<ConversationTask> {
+  static async open(data: Dataset, options: ConversationOptions, context: TaskContext): Promise<ConversationTask> {
     const { model, runtime, trainable, featureCache, signal } = context;
     const visionLearns = [...trainable.keys()].some((path) => path.startsWith("vision_tower."));
     const reader = await pictureReader(model, { runtime, features: visionLearns ? null : featureCache, ...(signal && { signal }) });
     const write = () =>
-      conversationObjective(conversationGraph(model.language, model.composition, reader?.shape.input ?? "features"), loss);
-    return new ConversationTask(withDropout(context.modules, write), data, encoder, context, reader);
+      conversationObjective(
+        conversationGraph(model.language, model.composition, reader?.shape.input ?? "features"),
+        options.loss,
+        options.weight !== undefined,
+      );
+    return new ConversationTask(withDropout(context.modules, write), data, options, context, reader);
   }
 
   async *batches(request: BatchRequest): AsyncIterable<TaskBatch> {
@@ -66,7 +83,7 @@ class ConversationTask implements OpenTask {
     const options = { ...request, encoder: this.#encoder, preparePicture, ...(signal && { signal }) };
     for await (const { samples, pictures, next, skipped } of batches(this.#data, options))
       if (samples.length > 0) {
-        const micro = microBatch(samples, pictures, this.#reader?.shape ?? null);
+        const micro = microBatch(samples, pictures, this.#reader?.shape ?? null, this.#weight);
         const feeds = this.#drops ? { ...micro.feeds, dropout_seed: dropoutSeed(request.seed, next) } : micro.feeds;
         yield { micro: { ...micro, feeds }, next, skipped };
       }

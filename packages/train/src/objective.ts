@@ -21,11 +21,12 @@ export interface MicroBatch {
 }
 
 /**
- * Σ over rows of −log softmax(logits)[target], as torch's `cross_entropy(…, reduction="sum")`.
- * logits [R, V], targets [R] int64 → [].
+ * Σ over rows of −log softmax(logits)[target], as torch's `cross_entropy(…, reduction="sum")`; with weights, of each row's times its own.
+ * logits [R, V], targets [R] int64, weights [R] → [].
  */
-export function crossEntropy(logits: Value, targets: Value): Value {
-  return ops.reduceSum(ops.crossEntropy(logits, targets));
+export function crossEntropy(logits: Value, targets: Value, weights?: Value): Value {
+  const losses = ops.crossEntropy(logits, targets);
+  return ops.reduceSum(weights ? ops.mul(losses, weights) : losses);
 }
 
 /**
