@@ -3,18 +3,17 @@
  *
  *     npm run train:mini -- [folder]     default runs/mini; goes on where it stopped
  */
-import { scenes } from "@waggle/data";
+import { honeybeeEncoder, scenes } from "@waggle/data";
 import { llama } from "@waggle/language";
 import { type Assembly, compose, fresh, honeybeePrompt } from "@waggle/mllm";
 import { cAbstractor } from "@waggle/projectors";
-import { honeybeeEncoder } from "@waggle/data";
 import { loadTokenizer } from "@waggle/text";
-import { adamW, conversations, cosine, logs, ProgressLine, JsonLines, stage, type Stage, train } from "@waggle/train";
+import { adamW, conversations, cosine, JsonLines, logs, ProgressLine, type Stage, stage, train } from "@waggle/train";
 import { clip } from "@waggle/vision";
 import { visualWords, withVisualWords } from "./visual-words.ts";
 
-const WORDS = Number(process.env.WORDS ?? 1200);
-const ANSWERS = Number(process.env.ANSWERS ?? 6000);
+const WORDS = Number(process.env.WORDS ?? 500);
+const ANSWERS = Number(process.env.ANSWERS ?? 4200);
 const BATCH = 32;
 
 const tokenizer = await loadTokenizer(new URL("tokenizer", import.meta.url).pathname);
@@ -22,12 +21,27 @@ const tokenizer = await loadTokenizer(new URL("tokenizer", import.meta.url).path
 function miniModel(): Assembly {
   const composition = compose({
     vision: clip(
-      { image_size: 96, patch_size: 8, hidden_size: 192, intermediate_size: 768, num_hidden_layers: 4, num_attention_heads: 6, hidden_act: "quick_gelu" },
+      {
+        image_size: 96,
+        patch_size: 12,
+        hidden_size: 192,
+        intermediate_size: 768,
+        num_hidden_layers: 4,
+        num_attention_heads: 6,
+        hidden_act: "quick_gelu",
+      },
       { layer: -1 },
     ),
     projector: cAbstractor({ tokens: 36 }),
     language: llama({
-      ...{ vocab_size: 674, hidden_size: 192, intermediate_size: 512, num_hidden_layers: 5, num_attention_heads: 6, num_key_value_heads: 6 },
+      ...{
+        vocab_size: 674,
+        hidden_size: 192,
+        intermediate_size: 512,
+        num_hidden_layers: 5,
+        num_attention_heads: 6,
+        num_key_value_heads: 6,
+      },
       ...{ max_position_embeddings: 1024, tie_word_embeddings: true },
     }),
     prompt: honeybeePrompt,
@@ -71,9 +85,13 @@ let n = 0;
 for (const [, { shape }] of model.composition!.modules.namedParameters()) n += shape.reduce((a, b) => a * b, 1);
 console.log("parameters", n);
 await train({
-  model, stages, out, resume: true,
+  model,
+  stages,
+  out,
+  resume: true,
   onEvent: (event) => {
-    if (event.type === "step" && (event.record.step <= 5 || event.record.step % 20 === 0)) console.log(((performance.now() - began) / 1000).toFixed(1), JSON.stringify(event.record));
+    if (event.type === "step" && (event.record.step <= 5 || event.record.step % 20 === 0))
+      console.log(((performance.now() - began) / 1000).toFixed(1), JSON.stringify(event.record));
     else if (event.type === "sample") console.log(event.prompt.slice(0, 60), "→", event.answer, "|", event.expected);
   },
 });

@@ -75,7 +75,9 @@ export class Preview implements Disposable {
  * The first answer of a sample: the first targets with a letter or a digit among them. LLaVA's first prompt has the `###`
  * in front of a question among its targets, too.
  */
-export function firstAnswer({ labels }: EncodedSample, tokenizer: Tokenizer): { readonly start: number; readonly expected: string } {
+export function firstAnswer(encoded: EncodedSample, tokenizer: Tokenizer): { readonly start: number; readonly expected: string } {
+  // an answer's labels are its own ids; others are targets of the researcher's, as words for visual tokens are
+  const labels = encoded.labels.map((label, t) => (label === encoded.input_ids[t] ? label : IGNORE));
   const starts = [...labels.keys()].filter((t) => labels[t] !== IGNORE && (labels[t - 1] ?? IGNORE) === IGNORE);
   const answers = starts.map((start) => {
     const end = labels.indexOf(IGNORE, start);
