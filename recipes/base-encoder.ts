@@ -1,7 +1,7 @@
 /**
  * Trains the encoder of the lab's base as CLIP was: pictures and captions, nothing that any projector would profit from.
  *
- *     node --conditions=@waggle/source --import tsx recipes/base-encoder.ts [--steps 1500] [--pool mean|class]
+ *     node --conditions=@waggle/source --import tsx recipes/base-encoder.ts [--steps 1200] [--pool mean|class]
  *
  * Stopped or killed, the same command goes on. What is learnt is in `recipes/runs/base-encoder/model`; `base.ts` takes the encoder of it.
  *
@@ -16,8 +16,9 @@ import { encoder, runs, tokenizer } from "./base-parts.ts";
 import { clipHead, contrastiveScenes } from "./contrastive-task.ts";
 import { FAMILIES, KINDS } from "./scene-words.ts";
 
+const STEPS = 1200;
 const BATCH = 64;
-const { values } = parseArgs({ options: { steps: { type: "string", default: "1500" }, pool: { type: "string", default: "mean" } } });
+const { values } = parseArgs({ options: { steps: { type: "string", default: String(STEPS) }, pool: { type: "string", default: "mean" } } });
 const steps = Number(values.steps);
 const pooling = values.pool === "class" ? "class token" : "mean";
 
@@ -44,5 +45,5 @@ const learn = stage({
   schedule: cosine({ warmup_ratio: 0.05 }),
 });
 const progress = new ProgressLine();
-const out = runs(values.steps === "1500" ? "base-encoder" : `base-encoder-${values.pool}-${steps}`);
+const out = runs(steps === STEPS && pooling === "mean" ? "base-encoder" : `base-encoder-${values.pool}-${steps}`);
 await train({ model, stages: [learn], out, resume: true, checkpointEvery: 100, onEvent: (event) => progress.write(event) });
