@@ -25,7 +25,9 @@ try {
   model.dispose();
 } catch (error) {
   const { name, message, code = "" } = error as Error & { code?: string };
-  const usage = code.startsWith("ERR_PARSE_ARGS") ? ". Options: --image FILE|URL|-, --prompt TEXT, --model FOLDER|HUB_ID" : "";
+  const usage = code.startsWith("ERR_PARSE_ARGS")
+    ? ". Options: --image FILE|URL|-, --prompt TEXT, --model FOLDER|HUB_ID; or --box TEXT"
+    : "";
   console.error(`\n${name}: ${message}${usage}`);
   process.exitCode = 1;
 }

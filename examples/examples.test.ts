@@ -4,10 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { scenes } from "@waggle/data";
+import { boxOverlap, parseBox, scenes } from "@waggle/data";
 import { lab } from "@waggle/eval";
-import { pictures } from "@waggle/mini";
+import { mini, pictures } from "@waggle/mini";
+import sharp from "sharp";
 import { describe, expect, test } from "vitest";
+import { drawBox } from "./draw-box.ts";
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
 
@@ -84,6 +86,49 @@ describe("demo", () => {
     const { stderr, code } = await run("demo", "--picture", "x.png");
     expect(code).toBe(1);
     expect(stderr).toMatch(/'--picture'.*--image/s);
+  });
+});
+
+describe("box", () => {
+  test("says when the answer holds none", async () => {
+    const { stdout, stderr, code } = await run("box", "--model", trained, "--box", "green square");
+    expect(stdout).toMatch(/^question {2}Provide the bounding box .* green square$/m);
+    expect(stderr).toContain("the answer holds no box, so nothing was drawn");
+    expect(code).toBe(1);
+  });
+
+  const { model_type } = JSON.parse(readFileSync(join(mini, "config.json"), "utf8"));
+  test.skipIf(model_type === "llava")("draws where the embedded model sees it", async () => {
+    const out = mkdtempSync(join(tmpdir(), "waggle-box-"));
+    try {
+      const { stdout } = await run("box", "--box", "green square", "--out", join(out, "box.png"));
+      const answer = parseBox(/^answer +(.*)$/m.exec(stdout)?.[1] ?? "") ?? [0, 0, 0, 0];
+      const truth = [0.09, 0.654, 0.248, 0.813] as const; // measured in the picture
+      expect(boxOverlap(answer, truth)).toBeGreaterThan(0.5);
+      expect((await sharp(join(out, "box.png")).metadata()).format).toBe("png");
+    } finally {
+      rmSync(out, { recursive: true });
+    }
+  });
+
+  test("is drawn where it says, on a picture that is enlarged", async () => {
+    const out = mkdtempSync(join(tmpdir(), "waggle-box-"));
+    try {
+      await drawBox(pictures[0].path, [0.25, 0.5, 0.75, 1], join(out, "box.png"));
+      const { data, info } = await sharp(join(out, "box.png")).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+      const at = (x: number, y: number) =>
+        [...data.subarray((Math.round(y * info.height) * info.width + Math.round(x * info.width)) * 3)].slice(0, 3);
+      for (const [x, y] of [
+        [0.25, 0.7],
+        [0.75, 0.7],
+        [0.5, 0.5],
+      ] as const)
+        expect(at(x, y)).toEqual([0, 229, 255]);
+      expect(at(0.5, 0.7)).not.toEqual([0, 229, 255]);
+      expect(info.width).toBe(384);
+    } finally {
+      rmSync(out, { recursive: true });
+    }
   });
 });
 
