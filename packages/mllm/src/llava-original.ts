@@ -9,7 +9,7 @@
 import { openCheckpoint } from "@waggle/checkpoint";
 import { llavaEncoder } from "@waggle/data";
 import { type ImageProcessor, imageProcessor } from "@waggle/image";
-import { ConfigError, type StateDict } from "@waggle/nn";
+import { type Adapter, ConfigError, type Module, type StateDict } from "@waggle/nn";
 import { identity, mlp } from "@waggle/projectors";
 import {
   IMAGE_PLACEHOLDER,
@@ -34,7 +34,7 @@ import { type EncoderFolder, openEncoderFolder } from "./encoder-folder.ts";
 import type { OriginalLlavaConfig } from "./llava-original-config.ts";
 import { originalLlavaKey, tinyLlavaKey } from "./llava-original-keys.ts";
 import type { LoadOptions } from "./load-options.ts";
-import { type ModelFolder, openWeights } from "./model-folder.ts";
+import { adapted, type ModelFolder, openBaseWeights } from "./model-folder.ts";
 import { type Assembly, assemblyOf } from "./start.ts";
 import { tileMerge } from "./tile-merge.ts";
 
@@ -128,17 +128,27 @@ export interface OpenedLlava {
 
 export async function openOriginalLlava(config: OriginalLlavaConfig, model: ModelFolder, options: LoadOptions): Promise<OpenedLlava> {
   const spelling = originalLlavaSpelling(config);
-  const { source, tensors } = await openWeights(model, options, spelling);
+  const { source, tensors } = await openBaseWeights(model, options, spelling);
   const encoder = await openEncoderFolder(config, model, options);
   const parts = originalLlava(config, model, encoder);
+  const { vision_tower, image_newline } = parts.composition.modules;
   const all = new Map(tensors);
-  if (!parts.composition.modules.image_newline) all.delete("model.image_newline"); // only tiles that are unpadded have use for it
-  if (Array.from(tensors.keys(), spelling).some((key) => key.startsWith("vision_tower."))) {
-    return { ...parts, encoder, state: { source, tensors: all } };
-  }
+  const withAdapter = (base: string): OpenedLlava => {
+    const { source, tensors } = adapted({ source: base, tensors: all }, model.adapter, spelling);
+    const read = [...tensors].filter(([key]) => image_newline || key !== "model.image_newline"); // only tiles that are unpadded have use for it
+    return { ...parts, encoder, state: { source, tensors: new Map(read) } };
+  };
+  const holdsEncoder = Array.from(tensors.keys(), spelling).some((key) => key.startsWith("vision_tower."));
+  if (holdsEncoder || replacesAll(model.adapter, vision_tower, spelling)) return withAdapter(source);
   const own: StateDict = await openCheckpoint(await encoder.weights(), options.signal ? { signal: options.signal } : {});
   for (const [key, tensor] of own.tensors) all.set(`vision_tower.${encoderKey(key)}`, tensor);
-  return { ...parts, encoder, state: { source: `${source} + ${own.source}`, tensors: all } };
+  return withAdapter(`${source} + ${own.source}`);
+}
+
+/** Was the whole encoder trained? Then its folder is not needed. */
+function replacesAll(adapter: Adapter | null, encoder: Module, spelling: (key: string) => string): boolean {
+  const held = new Set(Array.from(adapter?.replacements.keys() ?? [], spelling));
+  return Array.from(encoder.namedParameters("vision_tower"), ([path]) => path).every((path) => held.has(path));
 }
 
 /** A vision encoder that was saved alone by transformers 5 has no `vision_model.` in its keys. */

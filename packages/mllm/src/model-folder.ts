@@ -64,13 +64,22 @@ export async function openModelFolder(id: string, options: LoadOptions, include?
 
 /** All its weights, headers only; `spelling` brings the keys of base and adapter to one form. */
 export async function openWeights(
-  { base, adapter, projector }: ModelFolder,
-  { signal }: LoadOptions,
+  model: ModelFolder,
+  options: LoadOptions,
   spelling: (key: string) => string = (key) => key,
+): Promise<StateDict> {
+  return adapted(await openBaseWeights(model, options, spelling), model.adapter, spelling);
+}
+
+/** The same without what an adapter changes. */
+export async function openBaseWeights(
+  { base, projector }: ModelFolder,
+  { signal }: LoadOptions,
+  spelling: (key: string) => string,
 ): Promise<StateDict> {
   const opening = signal ? { signal } : {};
   const whole: StateDict = await openCheckpoint(base, opening);
-  if (projector === null) return adapted(whole, adapter, spelling);
+  if (projector === null) return whole;
   const own = await openCheckpoint(projector, opening);
   const replaced = new Set(Array.from(own.tensors.keys(), spelling));
   const kept = [...whole.tensors].filter(([key]) => !replaced.has(spelling(key)));

@@ -3,14 +3,21 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Dataset } from "@waggle/data";
-import { assemble, convert, image, load, type MultimodalModel, start } from "@waggle/mllm";
+import { decodeImage, type ImageInput } from "@waggle/image";
+import { type Assembly, assemble, convert, image, load, type MultimodalModel, start } from "@waggle/mllm";
+import { Runtime } from "@waggle/runtime";
+import { Tensor } from "onnxruntime-common";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { compileConverted, promptFeeds, promptGraph } from "../../../testing/multimodal.ts";
+import { expectClose, float32, floats } from "../../../testing/tensors.ts";
 import { adamW } from "./optimizer.ts";
 import type { ParameterPattern } from "./select.ts";
 import { type StageOptions, stage } from "./stage.ts";
 import { train } from "./train.ts";
 
 const golden = (name: string): string => new URL(`../../../golden/${name}`, import.meta.url).pathname;
+const runtime = new Runtime({ threads: 1 });
+afterAll(() => runtime.dispose());
 let scratch: string;
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), "waggle-trained-"));
@@ -18,6 +25,7 @@ beforeAll(async () => {
 afterAll(() => rm(scratch, { recursive: true, force: true }));
 
 const lora: StageOptions["lora"] = { target_modules: "language_model.*[qv]_proj", r: 2, lora_alpha: 8 };
+const seeing: StageOptions["lora"] = { target_modules: ".*vision_tower.*(q_proj|v_proj|qkv)", r: 2, lora_alpha: 8 };
 const cases: readonly [folder: string, picture: string, trainable: readonly ParameterPattern[]][] = [
   ["minigpt4-tiny", "picture_a.png", ["multi_modal_projector.llama_proj"]],
   ["blip2-opt-tiny", "picture_a.png", ["multi_modal_projector.llama_proj"]],
@@ -25,19 +33,59 @@ const cases: readonly [folder: string, picture: string, trainable: readonly Para
   ["llava-tiny-original", "scene.png", ["projector"]],
 ];
 
+const looking = (name: string, picture: ImageInput): Dataset => ({
+  name,
+  length: 2,
+  sample: (index) => ({
+    ...{ id: `${index}`, images: [picture] },
+    conversations: [
+      { from: "human", value: "<image>\nWhat is it?" },
+      { from: "gpt", value: index === 0 ? "a red house" : "a red tree" },
+    ],
+  }),
+});
+
+/** Logits [S, V] of the picture and a question, as both sessions compute them; of V, without rows that `convert` added, the first. */
+async function logitsOf({ composition, language, tokenizer, sight }: Assembly, picture: ImageInput, V: number): Promise<Tensor> {
+  if (!composition || !sight) throw new Error("expected a model that sees");
+  const { pixel_values, shape } = await sight.processor.process([await decodeImage(picture)]);
+  const see = await compileConverted(runtime, composition.visionGraph(), scratch);
+  const { features } = await see({ pixel_values: new Tensor("float32", pixel_values, shape) });
+  if (!features) throw new Error("expected features");
+  const rows = Array.from({ length: features.dims[0] ?? 0 }, (_, row) => row);
+  const ids = [...rows.map(() => -1), ...tokenizer.encode("What is it?")];
+  const decode = await compileConverted(runtime, promptGraph(language), scratch);
+  const logits = floats((await decode({ ...promptFeeds(ids, -1, rows), features })).logits);
+  return float32(
+    logits.filter((_, i) => i % language.vocab_size < V),
+    [ids.length, V],
+  );
+}
+
+const encoders: readonly [folder: string, what: string, picture: string, learns: Pick<StageOptions, "trainable" | "lora">][] = [
+  ["llava-tiny-hf", "LoRA pairs", "scene.png", { trainable: [], lora: seeing }],
+  ["llava-tiny-original", "LoRA pairs", "scene.png", { trainable: [], lora: seeing }], // its encoder's weights are in another folder
+  ["llava-tiny-original", "a layer", "scene.png", { trainable: ["vision_tower.*.layers.0"] }],
+  ["honeybee-tiny-c-abs", "LoRA pairs", "picture-a.png", { trainable: [], lora: seeing }],
+];
+test.each(encoders)("%s: %s learnt in the vision encoder", { timeout: 120_000 }, async (name, what, file, learns) => {
+  const picture = image(join(golden(name), file));
+  const model = await assemble(golden(name));
+  const V = model.language.vocab_size;
+  const before = await logitsOf(model, picture, V);
+  const optimizer = adamW({ lr: 0.05 });
+  const learn = stage({ name: "look", ...learns, data: looking(name, picture), steps: 3, batchSize: 2, optimizer });
+  const { trained } = await train({ model, stages: [learn], out: join(scratch, `${name}-sees ${what}`) });
+  const wanted = await logitsOf(model, picture, V);
+  expect(() => expectClose(wanted, before, { abs: 1e-3, rel: 1e-3 })).toThrow(); // it learnt something
+  expectClose(await logitsOf(await assemble(trained), picture, V), wanted, { abs: 1e-4, rel: 1e-4 });
+  await convert(trained, join(scratch, `${name}-seen ${what}`));
+  expectClose(await logitsOf(await assemble(join(scratch, `${name}-seen ${what}`)), picture, V), wanted, { abs: 1e-4, rel: 1e-4 });
+});
+
 test.each(cases)("%s", { timeout: 120_000 }, async (name, file, trainable) => {
   const picture = image(join(golden(name), file));
-  const data: Dataset = {
-    name,
-    length: 2,
-    sample: (index) => ({
-      ...{ id: `${index}`, images: [picture] },
-      conversations: [
-        { from: "human", value: "<image>\nWhat is it?" },
-        { from: "gpt", value: index === 0 ? "a red house" : "a red tree" },
-      ],
-    }),
-  };
+  const data = looking(name, picture);
   const model = await assemble(golden(name));
   const learn = stage({ name: "learn", trainable, lora, data, steps: 4, batchSize: 2, optimizer: adamW({ lr: 0.02 }) });
   const { trained } = await train({ model, stages: [learn], out: join(scratch, name) });
