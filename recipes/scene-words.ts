@@ -3,7 +3,7 @@ import type { Dataset, Scene, SceneDataset, Thing, Turn } from "@waggle/data";
 import { type Random, random } from "@waggle/nn";
 
 /** What is asked in the lab: five families that need no place, five that do. Few scenes allow "near" and "between", so they go first. */
-export const FAMILIES = { color: 1, shape: 1, size: 1, exist: 1, count: 1, where: 1, rel: 2, near: 4, between: 12, phrase: 1 } as const;
+export const FAMILIES = { color: 1, shape: 1, size: 1, exist: 1, count: 1, where: 1, rel: 1, near: 3, between: 9, phrase: 1 } as const;
 /** Scenes of things only: signs and charts are asked about in other families. */
 export const KINDS = { plain: 1, varied: 1 } as const;
 
