@@ -220,7 +220,13 @@ export class DAbstractor<C extends number, D extends number> extends Module impl
       [pos, hidden] = pooled_v_target === "query" ? [pooled, all(learned)] : [all(learned), pooled];
     }
     let sampling: Sampling = { locations: this.reference_points, weights: learned };
-    for (const layer of this.layers) ({ hidden, sampling } = layer.forward(hidden, pos, value, this.reference_points, this.#grid));
+    for (const layer of this.layers) {
+      hidden = this.layers.block(hidden, (h) => {
+        const next = layer.forward(h, pos, value, this.reference_points, this.#grid);
+        sampling = next.sampling;
+        return next.hidden;
+      });
+    }
     return { hidden, sampling, B };
   }
 

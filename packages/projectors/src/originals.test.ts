@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { openSafetensors } from "@waggle/checkpoint";
 import { input, symbol, type Value } from "@waggle/graph";
-import { loadStateDict } from "@waggle/nn";
+import { loadStateDict, setRecompute } from "@waggle/nn";
 import { describe, expect, test } from "vitest";
 import { expectGradients } from "../../../testing/gradients.ts";
 import { runGraph } from "../../../testing/run-graph.ts";
@@ -96,13 +96,19 @@ describe.each(["onnxruntime", "portable"] as const)("%s", (target) => {
     expectClose(result.y, io["output.features"], tolerance);
   });
 
-  test.each(cases)("honeybee-projector-%s: the gradients of its input and of every parameter", async (kind) => {
-    const { projector, io } = await built(kind);
-    const x = features(io);
-    const by = [["input.features", x] as const, ...projector.namedParameters("abstractor")];
-    const feeds = { features: io["input.features"] ?? expect.unreachable() };
-    await expectGradients({ io, inputs: { features: x }, feeds, output: projector.forward(x), by }, target);
-  });
+  const layered = ["resampler", "d-abs-query", "d-abs-none"];
+  const ways = [...cases.map((kind) => [kind, false] as const), ...layered.map((kind) => [kind, true] as const)];
+  test.each(ways)(
+    "honeybee-projector-%s: the gradients of its input and of every parameter; layers recomputed: %s",
+    async (kind, recomputed) => {
+      const { projector, io } = await built(kind);
+      setRecompute(projector, recomputed);
+      const x = features(io);
+      const by = [["input.features", x] as const, ...projector.namedParameters("abstractor")];
+      const feeds = { features: io["input.features"] ?? expect.unreachable() };
+      await expectGradients({ io, inputs: { features: x }, feeds, output: projector.forward(x), by }, target);
+    },
+  );
 
   async function qFormerOfCase(): Promise<QFormer<number, number>> {
     const { dims } = JSON.parse(await readFile(`${golden}minigpt4-qformer/expected.json`, "utf8")) as { dims: Record<string, number> };
@@ -143,16 +149,20 @@ describe.each(["onnxruntime", "portable"] as const)("%s", (target) => {
     expectClose(result.y, io["output.last_hidden_state"], { abs: 2e-5, rel: 1e-4 });
   });
 
-  test("minigpt4-qformer: the gradients of the picture, the queries and every parameter", async () => {
-    const io = await readTensors(`${golden}minigpt4-qformer/io.safetensors`);
-    const x = input("x", "float32", [symbol("B"), 17, 40]);
-    const projector = await qFormerOfCase();
-    const by = [
-      ["input.image_embeds", x],
-      ["query_tokens", projector.query_tokens],
-      ...projector.Qformer.namedParameters("Qformer"),
-    ] as const;
-    const feeds = { x: io["input.image_embeds"] ?? expect.unreachable() };
-    await expectGradients({ io, inputs: { x }, feeds, output: projector.encode(x).hidden, by }, target);
-  });
+  test.each([false, true])(
+    "minigpt4-qformer: the gradients of the picture, the queries and every parameter; layers recomputed: %s",
+    async (recomputed) => {
+      const io = await readTensors(`${golden}minigpt4-qformer/io.safetensors`);
+      const x = input("x", "float32", [symbol("B"), 17, 40]);
+      const projector = await qFormerOfCase();
+      setRecompute(projector, recomputed);
+      const by = [
+        ["input.image_embeds", x],
+        ["query_tokens", projector.query_tokens],
+        ...projector.Qformer.namedParameters("Qformer"),
+      ] as const;
+      const feeds = { x: io["input.image_embeds"] ?? expect.unreachable() };
+      await expectGradients({ io, inputs: { x }, feeds, output: projector.encode(x).hidden, by }, target);
+    },
+  );
 });

@@ -1,6 +1,6 @@
 import { openSafetensors } from "@waggle/checkpoint";
-import { constant, input, ops, ShapeError, symbol, type Value } from "@waggle/graph";
-import { ConfigError, initialize, Linear, loadStateDict, Module } from "@waggle/nn";
+import { constant, grad, input, lower, ops, ShapeError, symbol, type Value } from "@waggle/graph";
+import { ConfigError, initialize, Linear, loadStateDict, Module, setRecompute } from "@waggle/nn";
 import { describe, expect, test } from "vitest";
 import { runGraph } from "../../../testing/run-graph.ts";
 import { expectClose, float32, readTensors } from "../../../testing/tensors.ts";
@@ -228,4 +228,33 @@ test("Hugging Face's keys of a Q-Former", () => {
   expect(blip2QFormerKey("qformer.layernorm.weight")).toBe("Qformer.bert.embeddings.LayerNorm.weight");
   expect(blip2QFormerKey("language_projection.bias")).toBe("llama_proj.bias");
   expect(blip2QFormerKey("vision_model.post_layernorm.bias")).toBeNull();
+});
+
+describe("layers recomputed", () => {
+  test.each(["dAbstractor", "dAbstractor, tgt", "resampler", "qFormer"])(
+    "%s: the same loss and gradients, of layers that are forgotten",
+    async (name) => {
+      const projector = all[name]?.(12, 16, grid) ?? expect.unreachable(name);
+      initialize(projector, { seed: 3 });
+      const feeds = {
+        features: float32(
+          Float32Array.from({ length: 2 * 24 * 12 }, (_, i) => Math.sin(i)),
+          [2, 24, 12],
+        ),
+      };
+      const gradients = async (on: boolean) => {
+        setRecompute(projector, on);
+        const features = input("features", "float32", [2, 24, 12]);
+        const tokens = projector.forward(features);
+        const loss = ops.reduceSum(ops.mul(tokens, ops.sin(tokens)));
+        const by = [features, ...Array.from(projector.namedParameters(), ([, parameter]) => parameter)];
+        const outputs = Object.fromEntries([loss, ...grad(loss, by)].map((value, i) => [`${i}`, value]));
+        const graph = { inputs: { features }, outputs };
+        return { size: lower(graph, "onnxruntime").nodes.length, results: await runGraph(graph, feeds) };
+      };
+      const [kept, again] = [await gradients(false), await gradients(true)];
+      expect(again.size).toBeGreaterThan(1.2 * kept.size); // every layer is written a second time
+      for (const [i, value] of Object.entries(kept.results)) expectClose(again.results[i], value, { abs: 1e-5, rel: 1e-4 });
+    },
+  );
 });

@@ -176,9 +176,11 @@ export class QFormer<C extends number, D extends number> extends Module implemen
     let hidden = ops.expand(embeddings.LayerNorm.forward(this.query_tokens), [B, tokens, hidden_size]);
     let weights: () => Value = () => hidden;
     for (const layer of encoder.layer) {
-      const next = layer.forward(hidden, features);
-      hidden = next.hidden;
-      weights = next.weights ?? weights;
+      hidden = encoder.layer.block(hidden, (h) => {
+        const next = layer.forward(h, features);
+        weights = next.weights ?? weights;
+        return next.hidden;
+      });
     }
     return { hidden, weights };
   }

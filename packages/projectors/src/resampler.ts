@@ -158,11 +158,16 @@ export class Resampler<C extends number, D extends number> extends Module implem
     const [B] = checkFeatures("Resampler", features, this.vision_hidden_size);
     const { tokens, hidden_size } = this.#sizes;
     const e = this.visual_input_fc.forward(this.pos_emb === null ? features : ops.add(features, this.pos_emb));
-    let state: { hidden: Value; weights: () => Value } = {
-      hidden: ops.expand(this.query_tokens, [B, tokens, hidden_size]),
-      weights: () => this.query_tokens,
-    };
-    for (const { crossattention } of this.encoder.layers) state = crossattention.forward(state.hidden, e);
-    return state;
+    const { layers } = this.encoder;
+    let hidden = ops.expand(this.query_tokens, [B, tokens, hidden_size]);
+    let weights: () => Value = () => this.query_tokens;
+    for (const { crossattention } of layers) {
+      hidden = layers.block(hidden, (h) => {
+        const next = crossattention.forward(h, e);
+        weights = next.weights;
+        return next.hidden;
+      });
+    }
+    return { hidden, weights };
   }
 }
