@@ -1,0 +1,51 @@
+/**
+ * The built-in comparison, `npm run lab`: the projectors of Honeybee's tables 3, 8 and 9 in its two stages, around the base of this folder.
+ *
+ *     patches   N = 144; M = N, N / 4, N / 9
+ *     sizes     about 0.32 million parameters where a design can have as many; linear and MLP have 17 and 33 thousand
+ */
+import { type SceneDataset, type SceneSample, type SceneSplit, scenes } from "@waggle/data";
+import type { LabSpec } from "@waggle/eval";
+import { cAbstractor, dAbstractor, linear, mlp, qFormer, resampler } from "@waggle/projectors";
+import { adamW, cosine, stage } from "@waggle/train";
+import { base } from "./base-parts.ts";
+import { FAMILIES, KINDS } from "./scene-words.ts";
+
+const drawn = (split: SceneSplit, length: number, questions: number) =>
+  scenes({ split, seed: 0, length, questions, families: FAMILIES, kinds: KINDS });
+
+/** All trials see the same pictures: each is drawn once. An image file is 2 kB. */
+function drawnOnce(dataset: SceneDataset): SceneDataset {
+  const samples = new Map<number, Promise<SceneSample>>();
+  const sample = (index: number): Promise<SceneSample> => {
+    const found = samples.get(index) ?? dataset.sample(index);
+    samples.set(index, found);
+    return found;
+  };
+  return { ...dataset, sample };
+}
+
+const data = drawnOnce(drawn("train", 4000, 6));
+const common = { data, batchSize: 8, clip: 1, schedule: cosine({ warmup_ratio: 0.05 }) };
+const adam = (lr: number) => adamW({ lr, betas: [0.9, 0.98], weight_decay: 0.01 });
+const heads = { hidden_size: 128, num_hidden_layers: 2, num_attention_heads: 4 } as const;
+
+export default {
+  projectors: {
+    Linear: () => linear(),
+    MLP: () => mlp({ depth: 2 }),
+    Resampler: (tokens) => resampler({ tokens, ...heads, intermediate_size: 192 }),
+    "Resampler+pos": (tokens) => resampler({ tokens, ...heads, intermediate_size: 192, pos_emb: true }),
+    "Q-Former": (tokens) => qFormer({ tokens, ...heads, intermediate_size: 128, cross_attention_freq: 1 }),
+    "C-Abstractor": (tokens) => cAbstractor({ tokens }),
+    "D-Abstractor": (tokens) => dAbstractor({ tokens, d_model: 128, decoder_layers: 2, decoder_attention_heads: 4, decoder_ffn_dim: 128 }),
+  },
+  tokens: [144, 36, 16],
+  seeds: 3,
+  base,
+  stages: [
+    stage({ ...common, name: "align", trainable: ["projector"], steps: 200, optimizer: adam(2e-3) }),
+    stage({ ...common, name: "tune", trainable: ["projector", "language"], steps: 200, optimizer: adam(1e-3) }),
+  ],
+  questions: drawn("test", 1200, 1),
+} satisfies LabSpec;
