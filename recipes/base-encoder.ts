@@ -5,7 +5,9 @@
  *
  * Stopped or killed, the same command goes on. What is learnt is in `recipes/runs/base-encoder/model`; `base.ts` takes the encoder of it.
  *
- * The patches' mean is compared with the caption, where CLIP has a class token: see POOLING.
+ * CLIP compares its class token with the caption; here it is the mean of the patches. So every patch is told directly what it has to
+ * say, and the features that the lab uses keep what is where; a token that gathers first has to learn where to look. `--pool class`
+ * trains the other.
  */
 import { parseArgs } from "node:util";
 import { scenes } from "@waggle/data";

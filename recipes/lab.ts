@@ -25,7 +25,7 @@ function drawnOnce(dataset: SceneDataset): SceneDataset {
   return { ...dataset, sample };
 }
 
-const data = drawnOnce(drawn("train", 4000, 6));
+const data = drawnOnce(drawn("train", 5000, 6));
 const common = { data, batchSize: 8, clip: 1, schedule: cosine({ warmup_ratio: 0.05 }) };
 const adam = (lr: number) => adamW({ lr, betas: [0.9, 0.98], weight_decay: 0.01 });
 const heads = { hidden_size: 128, num_hidden_layers: 2, num_attention_heads: 4 } as const;
@@ -44,8 +44,8 @@ export default {
   seeds: 3,
   base,
   stages: [
-    stage({ ...common, name: "align", trainable: ["projector"], steps: 200, optimizer: adam(2e-3) }),
-    stage({ ...common, name: "tune", trainable: ["projector", "language"], steps: 200, optimizer: adam(1e-3) }),
+    stage({ ...common, name: "align", trainable: ["projector"], steps: 250, optimizer: adam(2e-3) }),
+    stage({ ...common, name: "tune", trainable: ["projector", "language"], steps: 450, optimizer: adam(1e-3) }),
   ],
   questions: drawn("test", 1200, 1),
 } satisfies LabSpec;
