@@ -8,7 +8,6 @@ import { join } from "node:path";
 import type { Dataset } from "@waggle/data";
 import { clipProcessor, image } from "@waggle/image";
 import { llama } from "@waggle/language";
-import { mini } from "@waggle/mini";
 import { compose, fresh } from "@waggle/mllm";
 import { mlp } from "@waggle/projectors";
 import { llavaHf, loadTokenizer } from "@waggle/text";
@@ -38,7 +37,7 @@ const data: Dataset = {
     ],
   }),
 };
-const tokenizer = await loadTokenizer(mini);
+const tokenizer = await loadTokenizer("golden/waggle-scenes");
 const encoder = {
   hidden_size: 192,
   intermediate_size: 768,
