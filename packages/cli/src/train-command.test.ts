@@ -110,6 +110,16 @@ describe("waggle train", { timeout: 120_000 }, () => {
     expect((await run([name])).code).toBe(2); // --out was forgotten
   });
 
+  test("SIGTERM leaves a checkpoint, as Ctrl-C does", async () => {
+    const stopped = await run([recipe("ended.json", { steps: 500 }), "--out", "ended", "--json"], (text, child) => {
+      if (linesOf(text).length === 3) child.kill("SIGTERM");
+    });
+    expect(stopped).toMatchObject({ code: 1, stderr: "waggle: stopped; go on with --resume\n" });
+    const done = linesOf(stopped.stdout).length;
+    expect(done).toBeLessThan(500);
+    expect(checkpoints("ended")).toEqual([`step-${String(done).padStart(8, "0")}.safetensors`]);
+  });
+
   test("Ctrl-C leaves a checkpoint, and --resume goes on from it as if nothing had been", async () => {
     const name = recipe("long.json", { steps: 12 });
     const stopped = await run([name, "--out", "stopped", "--json"], (text, child) => {
