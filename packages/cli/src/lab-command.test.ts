@@ -1,11 +1,10 @@
 /** `waggle lab` as its user runs it, on the tiny LLaVA. */
-import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Outcome, runWaggle } from "../../../testing/run-waggle.ts";
 
-const waggle = fileURLToPath(new URL("../bin/waggle.js", import.meta.url));
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(fileURLToPath(new URL("../.lab-", import.meta.url))); // where its imports find the packages
@@ -17,24 +16,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-interface Outcome {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function run(args: readonly string[], onOutput: (text: string, child: ChildProcess) => void = () => {}): Promise<Outcome> {
-  const child = spawn(process.execPath, [waggle, "lab", ...args], { cwd: folder });
-  let [stdout, stderr] = ["", ""];
-  child.stdout.on("data", (chunk: Buffer) => {
-    stdout += chunk;
-    onOutput(stdout, child);
-  });
-  child.stderr.on("data", (chunk: Buffer) => {
-    stderr += chunk;
-  });
-  return new Promise((resolve) => child.on("close", (code) => resolve({ code, stdout, stderr })));
-}
+const run = (args: readonly string[], onOutput?: Parameters<typeof runWaggle>[2]): Promise<Outcome> =>
+  runWaggle(["lab", ...args], folder, onOutput);
 
 test("a line for every trial; stopped, the same command goes on; the report is written anew from the results", {
   timeout: 240_000,

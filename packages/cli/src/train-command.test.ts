@@ -1,12 +1,11 @@
 /** `waggle train` as its user runs it, on the tiny LLaVA and four sentences. */
-import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Outcome, runWaggle } from "../../../testing/run-waggle.ts";
 
-const waggle = fileURLToPath(new URL("../bin/waggle.js", import.meta.url));
 const model = fileURLToPath(new URL("../../../golden/llava-tiny-hf", import.meta.url));
 
 let folder: string;
@@ -23,25 +22,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-interface Outcome {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** `onOutput` sees all that was printed so far, each time that there is more. */
-function run(args: readonly string[], onOutput: (text: string, child: ChildProcess) => void = () => {}): Promise<Outcome> {
-  const child = spawn(process.execPath, [waggle, "train", ...args], { cwd: folder });
-  let [stdout, stderr] = ["", ""];
-  child.stdout.on("data", (chunk: Buffer) => {
-    stdout += chunk;
-    onOutput(stdout, child);
-  });
-  child.stderr.on("data", (chunk: Buffer) => {
-    stderr += chunk;
-  });
-  return new Promise((resolve) => child.on("close", (code) => resolve({ code, stdout, stderr })));
-}
+const run = (args: readonly string[], onOutput?: Parameters<typeof runWaggle>[2]): Promise<Outcome> =>
+  runWaggle(["train", ...args], folder, onOutput);
 
 const align = {
   name: "align",
