@@ -23,7 +23,7 @@ export async function writeHoneybee(folder: string, modules: MultimodalModules, 
   const tensors = Array.from(modules.namedParameters(), ([path, { source, shape }]): NamedTensor => {
     if (source === null) throw new ConfigError("writeHoneybee", [{ field: path, message: "has no values. Load or train it first." }]);
     const name = path.replace(/^vision_tower\./, "vision_model.").replace(/^multi_modal_projector\./, "abstractor.");
-    return { ...castTensor({ name, dtype: source.dtype, shape, read: () => source.read() }, "float16"), name };
+    return { ...castTensor({ dtype: source.dtype, shape, read: () => source.read() }, "float16"), name };
   });
   await writeFolder(folder, async (temporary) => {
     await writeSafetensors(join(temporary, "model.safetensors"), tensors, { metadata: { format: "pt" } });
