@@ -6,7 +6,7 @@
   let plots = [];
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const stageColour = (name) => colour(`--stage${stages.findIndex((stage) => stage.name === name) % 6}`);
+  const stageColour = (name) => colour(`--series${stages.findIndex((stage) => stage.name === name) % 6}`);
 
   /** Four digits at most. */
   const short = (value) => {

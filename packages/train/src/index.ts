@@ -1,4 +1,5 @@
 export { type ConversationOptions, conversations } from "./conversation-task.ts";
+export { escapeHtml, type HtmlPage, htmlPage } from "./log/html-page.ts";
 export { HtmlReport, type HtmlReportOptions } from "./log/html-report.ts";
 export { JsonLines, stepLine } from "./log/json-lines.ts";
 export { ProgressLine, type ProgressLineOptions, type TextStream } from "./log/progress-line.ts";

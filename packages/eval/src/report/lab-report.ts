@@ -1,57 +1,24 @@
 /** A lab's results as one HTML page that needs no other file and asks nobody for anything. */
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { escapeHtml, htmlPage } from "@waggle/train";
 import type { LabMap, LabResults } from "../results.ts";
 import type { Interval } from "../statistics/bootstrap.ts";
 import { chartsOf } from "./charts.ts";
 import { type Comparison, compareProjectors, type Duel, type Standing, significanceMark } from "./comparison.ts";
 
 /** `drawings`: PNG files by the names that `results.maps` gives them; a missing one is left out. */
-export async function labReport(results: LabResults, drawings: ReadonlyMap<string, Uint8Array> = new Map()): Promise<string> {
-  const { plot, plotStyle, license, script, style } = await parts();
+export function labReport(results: LabResults, drawings: ReadonlyMap<string, Uint8Array> = new Map()): Promise<string> {
   const comparison = compareProjectors(results);
-  const data = JSON.stringify({ projectors: results.projectors, charts: chartsOf(results, comparison) }).replaceAll("<", "\\u003c");
-  // Only these two scripts may run, and nothing may be fetched: a second lock behind the escaping.
-  const scripts = [plot, script].map((source) => `'sha256-${createHash("sha256").update(source).digest("base64")}'`).join(" ");
-  const policy = `default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src ${scripts}`;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Projector lab</title>
-<style>${plotStyle}${style}</style>
-</head>
-<body>
-<header><h1>Projector lab</h1>
-${summary(results)}</header>
-<main>
-<section><h2>Curves</h2>${key(results)}<div class="figures" id="charts"></div>
+  const own = (name: string): URL => new URL(`../../report/${name}`, import.meta.url);
+  return htmlPage({
+    title: "Projector lab",
+    summary: summary(results),
+    main: `<section><h2>Curves</h2>${key(results)}<div class="figures" id="charts"></div>
 <noscript><p>Curves need JavaScript; the numbers stand below.</p></noscript></section>
-${standingsTable(results, comparison)}${duelTables(comparison)}${familyTable(results, comparison)}${maps(results.maps, drawings)}</main>
-<footer>Curves drawn with uPlot. Every number of this page follows from results.json.</footer>
-<!-- uPlot: ${license.replaceAll("--", "- -")} -->
-<script type="application/json" id="lab">${data}</script>
-<script>${plot}</script>
-<script>${script}</script>
-</body>
-</html>
-`;
-}
-
-async function parts() {
-  const require = createRequire(import.meta.url);
-  const files = [
-    require.resolve("uplot/dist/uPlot.iife.min.js"),
-    require.resolve("uplot/dist/uPlot.min.css"),
-    require.resolve("uplot/LICENSE"),
-    new URL("../../report/page.js", import.meta.url),
-    new URL("../../report/page.css", import.meta.url),
-  ] as const;
-  const [plot = "", plotStyle = "", license = "", script = "", style = ""] = await Promise.all(files.map((file) => readFile(file, "utf8")));
-  return { plot, plotStyle, license, script, style };
+${standingsTable(results, comparison)}${duelTables(comparison)}${familyTable(results, comparison)}${maps(results.maps, drawings)}`,
+    footer: " Every number of this page follows from results.json.",
+    data: { id: "lab", value: { projectors: results.projectors, charts: chartsOf(results, comparison) } },
+    ...{ script: own("page.js"), style: own("lab.css") },
+  });
 }
 
 function summary({ projectors, tokens, seeds, patches, questions, trials }: LabResults): string {
@@ -69,7 +36,7 @@ function summary({ projectors, tokens, seeds, patches, questions, trials }: LabR
 }
 
 function key({ projectors }: LabResults): string {
-  return `<ul class="key">${projectors.map((name, i) => `<li class="series${i % 8}">${escaped(name)}</li>`).join("")}</ul>`;
+  return `<ul class="key">${projectors.map((name, i) => `<li class="series${i % 8}">${escapeHtml(name)}</li>`).join("")}</ul>`;
 }
 
 function standingsTable({ tokens }: LabResults, { standings, duels, textOnly }: Comparison): string {
@@ -81,7 +48,7 @@ function standingsTable({ tokens }: LabResults, { standings, duels, textOnly }: 
       const mark = best === null || best === standing ? "" : markAgainst(duels, M, best.projector, projector);
       const cells = [intervalText(accuracy.all) + mark, intervalText(accuracy.spatial), intervalText(accuracy.nonSpatial)];
       const more = [percent(shuffled.all), secondsPerStep.toFixed(3), parameters.toLocaleString("en"), String(seeds)];
-      const name = standing === best ? `<b>${escaped(projector)}</b>` : escaped(projector);
+      const name = standing === best ? `<b>${escapeHtml(projector)}</b>` : escapeHtml(projector);
       return `<tr><td>${M}</td><th scope="row">${name}</th>${[...cells, ...more].map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
     });
   });
@@ -119,7 +86,7 @@ function duelTables({ duels }: Comparison): string {
       const duel = duels.find((each) => each.about === about && each.tokens === tokens && each.a === a && each.b === b);
       return `<td>${duel ? `${signed(duel.difference)}${significanceMark(duel.adjusted)}` : "–"}</td>`;
     });
-    return `<tr><td>${tokens}</td><th scope="row">${escaped(a)} − ${escaped(b)}</th>${cells.join("")}</tr>`;
+    return `<tr><td>${tokens}</td><th scope="row">${escapeHtml(a)} − ${escapeHtml(b)}</th>${cells.join("")}</tr>`;
   });
   const head = ["tokens", "difference", ...columns.map((about) => subjects[about])].map((name) => `<th scope="col">${name}</th>`);
   return `<section><h2>Pairs</h2><p>In points of percent, on the same questions and seeds, with 95 % intervals. The last column says how much
@@ -132,10 +99,10 @@ function familyTable({ questions }: LabResults, { standings, textOnlyFamilies }:
   const families = [...spatial.keys()].sort((a, b) => Number(spatial.get(b)) - Number(spatial.get(a)));
   const n = (family: string): number => questions.filter((question) => question.family === family).length;
   const head = families.map(
-    (family) => `<th scope="col">${escaped(family)}<br><small>${spatial.get(family) ? "spatial, " : ""}${n(family)}</small></th>`,
+    (family) => `<th scope="col">${escapeHtml(family)}<br><small>${spatial.get(family) ? "spatial, " : ""}${n(family)}</small></th>`,
   );
   const row = (tokens: string, name: string, scores: Readonly<Record<string, number>>): string =>
-    `<tr><td>${tokens}</td><th scope="row">${escaped(name)}</th>${families.map((family) => `<td>${percent(scores[family] ?? null)}</td>`).join("")}</tr>`;
+    `<tr><td>${tokens}</td><th scope="row">${escapeHtml(name)}</th>${families.map((family) => `<td>${percent(scores[family] ?? null)}</td>`).join("")}</tr>`;
   const rows = standings.map(({ tokens, projector, families: scores }) => row(String(tokens), projector, scores));
   return `<section><h2>By family</h2><div class="scroll"><table class="numbers"><thead><tr><th scope="col">tokens</th><th scope="col">projector</th>${head.join("")}</tr></thead>
 <tbody>${[...rows, row("", "questions only", textOnlyFamilies)].join("\n")}</tbody></table></div></section>\n`;
@@ -145,7 +112,7 @@ function maps(all: readonly LabMap[], drawings: ReadonlyMap<string, Uint8Array>)
   const figures = all.flatMap(({ projector, tokens, picture, file }) => {
     const png = drawings.get(file);
     if (png === undefined) return [];
-    const caption = `${escaped(projector)}, ${tokens} tokens, picture ${picture + 1}`;
+    const caption = `${escapeHtml(projector)}, ${tokens} tokens, picture ${picture + 1}`;
     return `<figure><img src="data:image/png;base64,${Buffer.from(png).toString("base64")}" alt="What ${caption} looked at"><figcaption>${caption}</figcaption></figure>`;
   });
   if (figures.length === 0) return "";
@@ -167,10 +134,4 @@ function intervalText(interval: Interval | null): string {
 function signed({ mean, low, high }: Interval): string {
   const text = (value: number): string => `${value > 0 ? "+" : value < 0 ? "−" : ""}${percent(Math.abs(value))}`;
   return `${text(mean)} <small>[${text(low)}, ${text(high)}]</small>`;
-}
-
-const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (sign) => entities[sign] ?? sign);
 }

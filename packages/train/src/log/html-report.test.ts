@@ -6,7 +6,7 @@ import sharp from "sharp";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { HtmlReport, type HtmlReportOptions } from "./html-report.ts";
 import type { ReportData } from "./report-data.ts";
-import { dataOfPage } from "./report-page.ts";
+import { dataOfReport } from "./report-page.ts";
 import type { TrainEvent } from "./train-event.ts";
 
 const EVIL = `</script><img src=x onerror="alert('1')">&amp;`;
@@ -46,7 +46,7 @@ async function page(path: string, events: readonly TrainEvent[], options: HtmlRe
 }
 
 function dataOf(html: string): ReportData {
-  const data = dataOfPage(html);
+  const data = dataOfReport(html);
   if (data === null) throw new Error("no data in the page");
   return data;
 }

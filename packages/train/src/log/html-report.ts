@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import { checkOptions } from "@waggle/nn";
 import { TrainingError } from "../training-error.ts";
 import { addSample, addSkipped, addStep, emptyReport, type ReportData, reportUntil } from "./report-data.ts";
-import { dataOfPage, reportPage } from "./report-page.ts";
+import { dataOfReport, reportPage } from "./report-page.ts";
 import { samplePicture } from "./sample-picture.ts";
 import type { TrainEvent } from "./train-event.ts";
 import type { TrainLog } from "./train-log.ts";
@@ -71,7 +71,7 @@ export class HtmlReport implements TrainLog {
       if (error.code === "ENOENT") return null;
       throw error;
     });
-    const data = page === null ? null : dataOfPage(page);
+    const data = page === null ? null : dataOfReport(page);
     if (page !== null && data === null) {
       const message = `${this.#path}: is not the page of a run. Nothing was changed; give another file.`;
       throw new TrainingError("folder", message, { path: this.#path });

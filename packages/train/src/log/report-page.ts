@@ -1,63 +1,26 @@
 /** The page of a run, as text. */
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { dataOfPage, escapeHtml, htmlPage } from "./html-page.ts";
 import { duration } from "./progress-line.ts";
 import { measures, type ReportData, type ReportSample } from "./report-data.ts";
 
-const OPEN = '<script type="application/json" id="run">';
-const CLOSE = "</script>";
 /** Rows of the table of numbers. */
 const ROWS = 40;
 
-export async function reportPage(data: ReportData, title: string, settings: Readonly<Record<string, unknown>>): Promise<string> {
-  const { plot, plotStyle, license, script, style } = await parts();
-  // Only these two scripts may run, and nothing may be fetched: a second lock behind the escaping.
-  const scripts = [plot, script].map((source) => `'sha256-${createHash("sha256").update(source).digest("base64")}'`).join(" ");
-  const policy = `default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src ${scripts}`;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escaped(title)}</title>
-<style>${plotStyle}${style}</style>
-</head>
-<body>
-<header><h1>${escaped(title)}</h1>
-${summary(data)}</header>
-<main>
-${curves(data)}${samples(data.samples)}${settingsTable(settings)}${skipped(data)}${numbers(data)}</main>
-<footer>Curves drawn with uPlot.</footer>
-<!-- uPlot: ${license.replaceAll("--", "- -")} -->
-${OPEN}${JSON.stringify(data).replaceAll("<", "\\u003c")}${CLOSE}
-<script>${plot}</script>
-<script>${script}</script>
-</body>
-</html>
-`;
+export function reportPage(data: ReportData, title: string, settings: Readonly<Record<string, unknown>>): Promise<string> {
+  const own = (name: string): URL => new URL(`../../report/${name}`, import.meta.url);
+  return htmlPage({
+    title,
+    summary: summary(data),
+    main: `${curves(data)}${samples(data.samples)}${settingsTable(settings)}${skipped(data)}${numbers(data)}`,
+    footer: "",
+    data: { id: "run", value: data },
+    ...{ script: own("page.js"), style: own("run.css") },
+  });
 }
 
 /** What {@link reportPage} was given; null for any other file. */
-export function dataOfPage(page: string): ReportData | null {
-  const start = page.indexOf(OPEN);
-  const end = page.indexOf(CLOSE, start);
-  return start < 0 || end < 0 ? null : (JSON.parse(page.slice(start + OPEN.length, end)) as ReportData);
-}
-
-async function parts() {
-  const require = createRequire(import.meta.url);
-  const own = (name: string): URL => new URL(`../../report/${name}`, import.meta.url);
-  const files = [
-    require.resolve("uplot/dist/uPlot.iife.min.js"),
-    require.resolve("uplot/dist/uPlot.min.css"),
-    require.resolve("uplot/LICENSE"),
-    own("page.js"),
-    own("page.css"),
-  ] as const;
-  const [plot = "", plotStyle = "", license = "", script = "", style = ""] = await Promise.all(files.map((file) => readFile(file, "utf8")));
-  return { plot, plotStyle, license, script, style };
+export function dataOfReport(page: string): ReportData | null {
+  return (dataOfPage(page, "run") ?? null) as ReportData | null;
 }
 
 function summary({ stages, steps, validation, elapsed, ended, skippedCount }: ReportData): string {
@@ -89,11 +52,11 @@ function curves({ steps, validation, stages }: ReportData): string {
   const names = [...new Set(steps.stage)];
   const key = names.map((name) => {
     const index = stages.findIndex((stage) => stage.name === name);
-    return `<li class="stage${index % 6}">${escaped(name)}</li>`;
+    return `<li class="series${index % 6}">${escapeHtml(name)}</li>`;
   });
   const marks = validation.length > 0 ? '<li class="validation">validation</li>' : "";
   const drawn = figures.map(({ column, title, of }) => {
-    const words = escaped(inWords(steps.step, steps[column]));
+    const words = escapeHtml(inWords(steps.step, steps[column]));
     return `<figure><h3>${title} <small>${of}</small></h3>
 <div class="plot" data-column="${column}" role="img" aria-label="${title}. ${words}"></div>
 <figcaption>${words}</figcaption></figure>`;
@@ -114,11 +77,11 @@ function inWords(steps: readonly number[], values: readonly number[]): string {
 function samples(all: readonly ReportSample[]): string {
   if (all.length === 0) return "";
   const cards = all.map(({ picture, prompt, expected, answers }, i) => {
-    const rows = answers.map(({ step, answer }) => `<tr><th scope="row">${step}</th><td>${escaped(answer)}</td></tr>`);
+    const rows = answers.map(({ step, answer }) => `<tr><th scope="row">${step}</th><td>${escapeHtml(answer)}</td></tr>`);
     const last = answers.at(-1);
-    return `<article>${picture === null ? "" : `<img src="${escaped(picture)}" alt="Picture of sample ${i + 1}">`}
-<dl><dt>Prompt</dt><dd>${escaped(prompt)}</dd><dt>Expected</dt><dd>${escaped(expected)}</dd>
-<dt>Answer at step ${last?.step}</dt><dd class="answer">${escaped(last?.answer ?? "")}</dd></dl>
+    return `<article>${picture === null ? "" : `<img src="${escapeHtml(picture)}" alt="Picture of sample ${i + 1}">`}
+<dl><dt>Prompt</dt><dd>${escapeHtml(prompt)}</dd><dt>Expected</dt><dd>${escapeHtml(expected)}</dd>
+<dt>Answer at step ${last?.step}</dt><dd class="answer">${escapeHtml(last?.answer ?? "")}</dd></dl>
 <details><summary>All answers (${answers.length})</summary><table><thead><tr><th scope="col">Step</th><th scope="col">Answer</th></tr></thead>
 <tbody>${rows.join("")}</tbody></table></details></article>`;
   });
@@ -131,8 +94,8 @@ function settingsTable(settings: Readonly<Record<string, unknown>>): string {
   const plain = Object.fromEntries(all.filter(([, value]) => !isNested(value)));
   const groups: [string, unknown][] = [["", plain], ...all.filter(([, value]) => isNested(value))];
   const tables = groups.flatMap(([name, group]) => {
-    const rows = flat(group).map(([key, value]) => `<tr><th scope="row">${escaped(key)}</th><td>${escaped(value)}</td></tr>`);
-    const caption = name === "" ? "" : `<caption>${escaped(name)}</caption>`;
+    const rows = flat(group).map(([key, value]) => `<tr><th scope="row">${escapeHtml(key)}</th><td>${escapeHtml(value)}</td></tr>`);
+    const caption = name === "" ? "" : `<caption>${escapeHtml(name)}</caption>`;
     return rows.length === 0 ? [] : [`<table>${caption}<tbody>${rows.join("\n")}</tbody></table>`];
   });
   return tables.length === 0 ? "" : `<section><h2>Settings</h2><div class="settings">${tables.join("\n")}</div></section>\n`;
@@ -156,7 +119,7 @@ function flat(value: unknown, name = ""): [string, string][] {
 
 function skipped({ skipped: named, skippedCount }: ReportData): string {
   if (skippedCount === 0) return "";
-  const rows = named.map(({ id, reason }) => `<tr><th scope="row">${escaped(id)}</th><td>${escaped(reason)}</td></tr>`);
+  const rows = named.map(({ id, reason }) => `<tr><th scope="row">${escapeHtml(id)}</th><td>${escapeHtml(reason)}</td></tr>`);
   const rest = skippedCount > named.length ? `<p>And ${skippedCount - named.length} more.</p>` : "";
   return `<section><h2>Skipped samples (${skippedCount})</h2><div class="scroll"><table><tbody>${rows.join("\n")}</tbody></table></div>${rest}</section>\n`;
 }
@@ -168,7 +131,7 @@ function numbers({ steps }: ReportData): string {
   const head = ["step", "stage", ...measures].map((name) => `<th scope="col">${name}</th>`).join("");
   const rows = picked.map((i) => {
     const cells = measures.map((name) => `<td>${shown(steps[name][i])}</td>`);
-    return `<tr><th scope="row">${steps.step[i]}</th><td>${escaped(steps.stage[i] ?? "")}</td>${cells.join("")}</tr>`;
+    return `<tr><th scope="row">${steps.step[i]}</th><td>${escapeHtml(steps.stage[i] ?? "")}</td>${cells.join("")}</tr>`;
   });
   const which = picked.length < count ? `${picked.length} of ${count} steps` : "all steps";
   return `<section><details><summary>Numbers (${which})</summary><div class="scroll"><table class="numbers"><thead><tr>${head}</tr></thead>
@@ -188,10 +151,4 @@ function shown(value: number | undefined): string {
   if (value === undefined) return "–";
   const size = Math.abs(value);
   return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
-}
-
-const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (sign) => entities[sign] ?? sign);
 }
