@@ -60,6 +60,7 @@ const cases: Record<string, (x: Value) => Value> = {
   half: (v) => ops.cast(ops.add(ops.silu(ops.cast(v, "float16")), 0.5), "float32"),
   range: (v) => ops.mul(v, ops.unsqueeze(ops.cast(ops.range(S), "float32"), 1)),
   tail: (v) => ops.slice(v, { axis: 1, start: -1 }),
+  scaledRows: (v) => ops.add(ops.mul(ops.reduceMax(v, { axes: [-1], keepDims: true }), ops.exp(v)), v),
 };
 
 test.each(Object.keys(cases))("%s: portable and fused agree, with the shape that was promised", async (name) => {
@@ -101,6 +102,15 @@ test("reshapes and transposes in a row become one, or none", () => {
   expect(opsOf(ops.reshape(ops.reshape(x, [dimMul(B, S), 8]), [B, S, 8]))).toEqual(["Identity"]);
   expect(opsOf(ops.unsqueeze(x, 1))).toEqual(["Unsqueeze"]);
   expect(opsOf(ops.squeeze(ops.mul(ops.unsqueeze(x, -1), 2), 3))).toEqual(["Unsqueeze", "Mul", "Squeeze"]);
+});
+
+test("rows times a factor each are added in one pass, if nothing is broadcast", () => {
+  const factor = ops.reduceMax(x, { axes: [-1], keepDims: true });
+  const scaled = ops.mul(x, factor);
+  expect(opsOf(ops.add(ops.exp(x), scaled), "onnxruntime")).toEqual(["Exp", "ReduceMax", "GatedAdd"]);
+  expect(opsOf(ops.add(ops.exp(x), scaled))).toEqual(["Exp", "ReduceMax", "Mul", "Add"]);
+  expect(opsOf(ops.add(factor, scaled), "onnxruntime")).toEqual(["ReduceMax", "Mul", "Add"]);
+  expect(opsOf(ops.add(x, ops.mul(x, constant([2]))), "onnxruntime")).toEqual(["Mul", "Add"]);
 });
 
 test("operands are written in their order, and what fusing leaves behind is dropped", () => {

@@ -140,8 +140,8 @@ function normGradients(dy: Value, x: Value, w: Value, inverse: Value, mean: Valu
   const r = e.cast(inverse, x.dtype);
   const along = e.mul(dy, x);
   const weighted = e.mul(dy, w);
-  const turn = e.mul(x, e.mul(e.mul(r, r), meanOfProduct(along, w)));
-  const dx = e.mul(e.sub(mean === null ? weighted : e.sub(weighted, mean), turn), r);
+  const turned = e.add(weighted, e.mul(x, e.neg(e.mul(e.mul(r, r), meanOfProduct(along, w)))));
+  const dx = e.mul(mean === null ? turned : e.sub(turned, mean), r);
   return [dx, reshape(matmul(reshape(r, [1, -1]), rows(along)), w.shape)];
 }
 
