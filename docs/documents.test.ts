@@ -8,7 +8,7 @@ import { type Block, blocksOf, withOutputs } from "../scripts/blocks.mjs";
 
 // Every fenced `ts` block of the README files and of docs/ is written into a file of its own, type-checked, and run from
 // source in a process of its own; what it prints is compared with the `text` block that follows it. After another model
-// became the embedded one, UPDATE=1 writes what is printed now into the pages instead; `git diff` shows what changed.
+// became the embedded one, WAGGLE_UPDATE=1 writes what is printed now into the pages instead; `git diff` shows what changed.
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = fileURLToPath(new URL(".blocks", import.meta.url)); // inside the repository, so that imports resolve
@@ -37,7 +37,7 @@ beforeAll(() => {
   writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({ extends: "../../tsconfig.tests.json", include: ["**/*.ts"] }));
 });
 
-const update = process.env.UPDATE === "1";
+const update = process.env.WAGGLE_UPDATE === "1";
 const printed = new Map<string, Map<number, string>>(documents.map((document) => [document, new Map()]));
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
