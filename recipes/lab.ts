@@ -44,8 +44,8 @@ export default {
   seeds: 3,
   base,
   stages: [
-    stage({ ...common, name: "align", trainable: ["projector"], steps: 250, optimizer: adam(2e-3) }),
-    stage({ ...common, name: "tune", trainable: ["projector", "language"], steps: 450, optimizer: adam(1e-3) }),
+    stage({ ...common, name: "align", trainable: ["projector"], steps: 220, optimizer: adam(2e-3) }),
+    stage({ ...common, name: "tune", trainable: ["projector", "language"], steps: 400, optimizer: adam(1e-3) }),
   ],
   questions: drawn("test", 1200, 1),
 } satisfies LabSpec;
