@@ -62,11 +62,14 @@ export function dataOfPage(page: string, id: string): unknown {
 
 async function parts({ script, style }: Pick<HtmlPage, "script" | "style">) {
   const require = createRequire(import.meta.url);
-  const [plot, plotStyle, license] = ["dist/uPlot.iife.min.js", "dist/uPlot.min.css", "LICENSE"].map((file) =>
-    require.resolve(`uplot/${file}`),
-  );
-  const files = { plot, plotStyle, license, style: new URL("../../report/page.css", import.meta.url), script, ownStyle: style };
-  const read = Object.entries(files).map(async ([name, file = ""]) => [name, await readFile(file, "utf8")] as const);
+  const files = {
+    plot: require.resolve("uplot/dist/uPlot.iife.min.js"),
+    plotStyle: require.resolve("uplot/dist/uPlot.min.css"),
+    license: require.resolve("uplot/LICENSE"),
+    style: new URL("../../report/page.css", import.meta.url),
+    ...{ script, ownStyle: style },
+  };
+  const read = Object.entries(files).map(async ([name, file]) => [name, await readFile(file, "utf8")] as const);
   return Object.fromEntries(await Promise.all(read)) as Record<keyof typeof files, string>;
 }
 
