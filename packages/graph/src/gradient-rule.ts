@@ -1,10 +1,8 @@
 /** An entry of the gradient column: how gradients of an operator's results become gradients of its operands. */
-import { isFloat } from "./data-type.ts";
-import { type Dim, dimEquals, dimProduct, type Shape } from "./dim.ts";
+import { type Dim, dimEquals, type Shape } from "./dim.ts";
 import type { TypedNode } from "./op-rule.ts";
 import { add } from "./ops/elementwise.ts";
 import { expand, reshape } from "./ops/movement.ts";
-import { matmul } from "./ops/products.ts";
 import { reduceSum } from "./ops/reductions.ts";
 import { constant, type TensorType, type Value } from "./value.ts";
 
@@ -26,14 +24,8 @@ export function zeros({ dtype, shape }: TensorType): Value {
   return expand(constant(0, { dtype }), shape);
 }
 
-/** Sums over the axes along which a value of `shape` was broadcast. The sum of all rows (the last axis) is a product with ones: half the time. */
+/** Sums over the axes along which a value of `shape` was broadcast. */
 export function sumTo(gradient: Value, { shape }: TensorType): Value {
-  const width = gradient.shape.at(-1) ?? 0;
-  if (shape.length === 1 && gradient.shape.length > 1 && isFloat(gradient.dtype) && dimEquals(shape[0] ?? 1, width)) {
-    const rows = reshape(gradient, [dimProduct(gradient.shape.slice(0, -1)), width]);
-    const ones = expand(constant(1, { dtype: gradient.dtype }), [1, rows.shape[0] ?? 0]);
-    return reshape(matmul(ones, rows), shape);
-  }
   const extra = gradient.shape.length - shape.length;
   const axes = gradient.shape.flatMap((dim, i) => (i < extra || !dimEquals(dim, shape[i - extra] ?? dim) ? [i] : []));
   return reshape(reduceSum(gradient, { axes, keepDims: true }), shape);

@@ -4,11 +4,11 @@ import { type Gradients, keptShape, spread, sumTo, zeros } from "../gradient-rul
 import { operand } from "../op-rule.ts";
 import * as e from "../ops/elementwise.ts";
 import { scatterElements, sizeScalar, slice } from "../ops/indexing.ts";
-import { reshape, unsqueeze } from "../ops/movement.ts";
+import { expand, reshape, unsqueeze } from "../ops/movement.ts";
 import type { NeuralAttributes } from "../ops/neural.ts";
 import { attentionWeights, matmul, type ProductAttributes, rotaryEmbedding, stackHeads } from "../ops/products.ts";
 import { cumsum, type ReductionAttributes, reduceSum, softmax } from "../ops/reductions.ts";
-import type { Value } from "../value.ts";
+import { constant, type Value } from "../value.ts";
 
 export const productGradients: Gradients<ProductAttributes> = {
   MatMul: ([dy], { inputs: [left, right], attributes: { transA, transB, alpha } }) => {
@@ -60,6 +60,11 @@ function insertOne([B = 0, ...rest]: Shape): Shape {
   return [B, 1, ...rest];
 }
 
+/** A row of them, one for each of x's: the sum of x's rows as a product takes half the time. */
+function ones(x: Value): Value {
+  return expand(constant(1, { dtype: x.dtype }), [1, x.shape[0] ?? 0]);
+}
+
 function rows(x: Value): Value {
   return reshape(x, [dimProduct(x.shape.slice(0, -1)), x.shape.at(-1) ?? 0]);
 }
@@ -107,7 +112,7 @@ export const neuralGradients: Gradients<NeuralAttributes> = {
     const [x, w] = [operand("LayerNorm", input), operand("LayerNorm", scale)];
     const centred = e.sub(x, e.cast(operand("LayerNorm", mean), x.dtype));
     const [g, dw] = normGradients(dy, centred, w, operand("LayerNorm", inverse), meanOfProduct(dy, w));
-    return [g, dw, bias === undefined ? null : sumTo(dy, bias)];
+    return [g, dw, bias === undefined ? null : reshape(matmul(ones(rows(dy)), rows(dy)), bias.shape)];
   },
   RmsNorm: ([dy], { inputs: [input, scale], outputs: [, inverse] }) => {
     if (!dy) return [null, null];
@@ -140,8 +145,8 @@ function normGradients(dy: Value, x: Value, w: Value, inverse: Value, mean: Valu
   const r = e.cast(inverse, x.dtype);
   const along = e.mul(dy, x);
   const weighted = e.mul(dy, w);
-  const turned = e.add(weighted, e.mul(x, e.neg(e.mul(e.mul(r, r), meanOfProduct(along, w)))));
-  const dx = e.mul(mean === null ? turned : e.sub(turned, mean), r);
+  const turn = e.mul(x, e.neg(e.mul(e.mul(r, r), meanOfProduct(along, w))));
+  const dx = e.mul(e.add(mean === null ? weighted : e.sub(weighted, mean), turn), r);
   return [dx, reshape(matmul(reshape(r, [1, -1]), rows(along)), w.shape)];
 }
 
