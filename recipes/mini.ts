@@ -1,97 +1,73 @@
 /**
  * Trains waggle-mini from nothing: a CLIP-shaped encoder, a C-Abstractor and a Llama, on drawn scenes.
  *
- *     npm run train:mini -- [folder]     default runs/mini; goes on where it stopped
+ *     npm run train:mini -- [folder]     default recipes/runs/mini; goes on where it stopped
  */
-import { honeybeeEncoder, scenes } from "@waggle/data";
-import { llama } from "@waggle/language";
-import { type Assembly, compose, fresh, honeybeePrompt } from "@waggle/mllm";
-import { cAbstractor } from "@waggle/projectors";
-import { loadTokenizer } from "@waggle/text";
-import { adamW, conversations, cosine, JsonLines, logs, ProgressLine, type Stage, stage, train } from "@waggle/train";
-import { clip } from "@waggle/vision";
-import { visualWords, withVisualWords } from "./visual-words.ts";
+import { honeybeeEncoder, type SceneDataset, type ScenesOptions, scenes } from "@waggle/data";
+import { adamW, conversations, cosine, type Stage, stage, train } from "@waggle/train";
+import { miniModel, tokenizer } from "./mini-model.ts";
+import { spelled } from "./visual-words.ts";
 
-const WORDS = Number(process.env.WORDS ?? 500);
-const ANSWERS = Number(process.env.ANSWERS ?? 4200);
-const BATCH = 32;
+const [WORDS = 900, ANSWERS = 2800] = (process.env.STEPS ?? "").split(",").filter(Boolean).map(Number);
 
-const tokenizer = await loadTokenizer(new URL("tokenizer", import.meta.url).pathname);
+const drawn = (seed: number, length: number, options: Partial<ScenesOptions>): SceneDataset =>
+  scenes({ split: "train", seed, length, ...options });
+const common = { clip: 1, order: "sequential" } as const;
+const adam = (lr: number) => adamW({ lr, betas: [0.9, 0.98], weight_decay: 0.02 });
+const encoder = honeybeeEncoder({ tokenizer });
 
-function miniModel(): Assembly {
-  const composition = compose({
-    vision: clip(
-      {
-        image_size: 96,
-        patch_size: 12,
-        hidden_size: 192,
-        intermediate_size: 768,
-        num_hidden_layers: 4,
-        num_attention_heads: 6,
-        hidden_act: "quick_gelu",
-      },
-      { layer: -1 },
-    ),
-    projector: cAbstractor({ tokens: 36 }),
-    language: llama({
-      ...{
-        vocab_size: 674,
-        hidden_size: 192,
-        intermediate_size: 512,
-        num_hidden_layers: 5,
-        num_attention_heads: 6,
-        num_key_value_heads: 6,
-      },
-      ...{ max_position_embeddings: 1024, tie_word_embeddings: true },
-    }),
-    prompt: honeybeePrompt,
-    tokenizer,
-  });
-  return fresh(composition, { seed: 0 });
-}
-
-const families = {
-  ...{ color: 1, shape: 1, size: 0.7, texture: 0.7, exist: 1.2, count: 2, countall: 0.7, digits: 1, word: 1 },
-  ...{ where: 1, rel: 3, near: 2, between: 1.5, box: 2, phrase: 0.7, tallest: 1.5, caption: 0.15 },
+const short = {
+  color: 1,
+  shape: 1,
+  size: 0.7,
+  texture: 0.5,
+  exist: 1,
+  count: 1.5,
+  countall: 0.5,
+  where: 1.2,
+  rel: 1.5,
+  near: 1.5,
+  digits: 1,
+  word: 1,
 };
-const optimizer = adamW({ lr: 1e-3, betas: [0.9, 0.98], weight_decay: 0.02 });
-const everything = { trainable: ["vision", "projector", "language"], batchSize: BATCH, optimizer, clip: 1, order: "sequential" } as const;
+const families = { ...short, count: 2, rel: 3, near: 2, between: 1.5, box: 2, phrase: 0.7, tallest: 1.5, caption: 0.1 };
 
 const stages: Stage[] = [
   stage({
-    ...everything,
+    ...common,
     name: "words",
-    data: conversations(scenes({ split: "train", seed: 1, length: WORDS * BATCH * 2, questions: 1 }), { encoder: visualWords(tokenizer) }),
-    batchSize: BATCH * 2,
-    steps: WORDS,
-    schedule: cosine({ warmup_steps: 100, min_lr: 3e-4 }),
+    trainable: ["vision", "projector", "language_model.model.embed_tokens"],
+    data: spelled(drawn(1, WORDS * 64, { questions: 1 }), tokenizer),
+    ...{ steps: WORDS, batchSize: 64, optimizer: adam(1.5e-3), schedule: cosine({ warmup_steps: 50, min_lr: 2e-4 }) },
   }),
   stage({
-    ...everything,
+    ...common,
     name: "answers",
-    data: conversations(scenes({ split: "train", seed: 2, length: ANSWERS * BATCH, questions: 6, families }), {
-      encoder: withVisualWords(honeybeeEncoder({ tokenizer }), tokenizer),
-      weight: (length) => (length === 36 ? 0.03 : 1 / Math.sqrt(length)),
-    }),
-    steps: ANSWERS,
-    schedule: cosine({ warmup_steps: 100, min_lr: 3e-5 }),
+    trainable: ["vision", "projector", "language"],
+    data: conversations(drawn(3, ANSWERS * 32, { questions: 6, families }), { encoder, weight: (length) => 1 / Math.sqrt(length) }),
+    ...{ steps: ANSWERS, batchSize: 32, optimizer: adam(1e-3), schedule: cosine({ warmup_steps: 50, min_lr: 3e-5 }) },
   }),
 ];
 
-const out = process.argv[2] ?? "runs/mini";
+const out = process.argv[2] ?? "recipes/runs/mini";
 const began = performance.now();
-const model = miniModel();
-let n = 0;
-for (const [, { shape }] of model.composition!.modules.namedParameters()) n += shape.reduce((a, b) => a * b, 1);
-console.log("parameters", n);
 await train({
-  model,
+  model: miniModel(0),
   stages,
   out,
   resume: true,
+  checkpointEvery: 250,
   onEvent: (event) => {
     if (event.type === "step" && (event.record.step <= 5 || event.record.step % 20 === 0))
-      console.log(((performance.now() - began) / 1000).toFixed(1), JSON.stringify(event.record));
+      console.log(
+        ((performance.now() - began) / 1000).toFixed(1),
+        event.record.step,
+        event.record.stage,
+        event.record.loss.toFixed(4),
+        event.record.gradNorm.toFixed(2),
+        event.record.tokensPerSecond.toFixed(0),
+        event.record.waitMs.toFixed(0),
+      );
     else if (event.type === "sample") console.log(event.prompt.slice(0, 60), "→", event.answer, "|", event.expected);
   },
 });

@@ -1,8 +1,8 @@
 import { access } from "node:fs/promises";
 import { extname, resolve } from "node:path";
-import type { LabEvent, LabSpec } from "@waggle/eval";
+import type { LabEvent, LabSpec, Trial } from "@waggle/eval";
 import type { ProgressLine } from "@waggle/train";
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { importModule } from "./import-module.ts";
 import { interruptible } from "./interruptible.ts";
 
@@ -18,6 +18,7 @@ export function labCommand(): Command {
     .description("train what is missing and write the report; `run` itself may be left out")
     .argument("<spec>", "a module (.ts, .js) whose default export is a LabSpec of @waggle/eval")
     .requiredOption("--out <dir>", "the lab's folder; one that was begun goes on where it was")
+    .option("--parallel <n>", "trials at once, each with its share of the threads", atLeastOne, 1)
     .action(runLab);
   return new Command("lab")
     .description("train projectors in the same setting at the same numbers of visual tokens, and compare them with error bars")
@@ -26,12 +27,23 @@ export function labCommand(): Command {
     .addCommand(report.exitOverride());
 }
 
-async function runLab(file: string, { out }: { readonly out: string }): Promise<void> {
+interface LabFlags {
+  readonly out: string;
+  readonly parallel: number;
+}
+
+async function runLab(file: string, { out, parallel }: LabFlags): Promise<void> {
   const spec = await openSpec(file);
   const [{ lab }, { ProgressLine }] = await Promise.all([import("@waggle/eval"), import("@waggle/train")]);
   const show = new Screen(() => new ProgressLine());
-  const run = (signal: AbortSignal): Promise<unknown> => lab({ ...spec, out, signal, onEvent: (event) => show.event(event) });
+  const run = (signal: AbortSignal): Promise<unknown> => lab({ ...spec, out, parallel, signal, onEvent: (event) => show.event(event) });
   await interruptible(run, new Error("stopped; the same command goes on")).finally(() => show.close());
+}
+
+function atLeastOne(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("expected a whole number from 1 on.");
+  return value;
 }
 
 async function openSpec(file: string): Promise<LabSpec> {
@@ -44,10 +56,11 @@ async function openSpec(file: string): Promise<LabSpec> {
   throw new Error(`${file}: expected a default export { projectors, tokens, … }, a LabSpec of @waggle/eval, got ${typeof spec}.`);
 }
 
-/** Finished trials on stdout, a line each; the one that is trained on stderr. */
+/** Finished trials on stdout, a line each; on stderr one that is trained, of several the one that began first. */
 class Screen {
   readonly #open: () => ProgressLine;
   #line: ProgressLine | null = null;
+  #shown: Trial | null = null;
 
   constructor(open: () => ProgressLine) {
     this.#open = open;
@@ -55,12 +68,14 @@ class Screen {
 
   event(event: LabEvent): void {
     if (event.type === "train") {
-      if (event.event.type !== "step") return;
+      if (event.event.type !== "step" || (this.#shown ?? event.trial) !== event.trial) return;
+      this.#shown = event.trial;
       this.#line ??= this.#open();
       this.#line.write(event.event);
       return;
     }
     this.close();
+    if (event.type === "result" && event.trial === this.#shown) this.#shown = null;
     const text = messageOf(event);
     if (text !== "") process.stdout.write(`${text}\n`);
   }

@@ -43,8 +43,10 @@ export interface Halving {
 export interface LabOptions extends LabSpec {
   /** The lab's folder; what is finished there is not done again. */
   readonly out: string;
-  /** Threads of ONNX Runtime. Default: as many as the process may use. */
+  /** Threads of ONNX Runtime in each trial. Default: what the process may use, shared by the trials that run at once. */
   readonly threads?: number;
+  /** Trials at once. Small models leave a second thread little to do, so two trials with a thread each end sooner. Default 1. */
+  readonly parallel?: number;
   /** Stops after the step that is running; the same call goes on from there. */
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: LabEvent) => void | Promise<void>;
@@ -77,12 +79,12 @@ export type LabEvent =
   | { readonly type: "end"; readonly report: string };
 
 const spec: readonly (keyof LabSpec)[] = ["projectors", "tokens", "seeds", "base", "stages", "questions", "halving", "budget"];
-const known: readonly (keyof LabOptions)[] = [...spec, "out", "threads", "signal", "onEvent"];
+const known: readonly (keyof LabOptions)[] = [...spec, "out", "threads", "parallel", "signal", "onEvent"];
 
 /** @throws ConfigError with everything that is wrong. */
 export function checkLabOptions(options: LabOptions): void {
   checkOptions("lab", options, known);
-  const { projectors, tokens, seeds, base, stages, questions, halving, budget, out } = options;
+  const { projectors, tokens, seeds, base, stages, questions, halving, budget, out, parallel } = options;
   const problems: ConfigProblem[] = [];
   const check = (field: string, holds: boolean, message: string): void => {
     if (!holds) problems.push({ field, message });
@@ -100,6 +102,7 @@ export function checkLabOptions(options: LabOptions): void {
   check("base", typeof base === "function", "expected (projector, seed) => Assembly.");
   check("stages", Array.isArray(stages) && stages.length > 0, "expected at least one stage().");
   check("questions", typeof questions?.describe === "function" && questions.length >= 2, "expected scenes() of at least two pictures.");
+  check("parallel", parallel === undefined || whole(parallel), `expected a whole number ≥ 1, got ${parallel}.`);
   check("out", typeof out === "string" && out !== "", "expected a folder.");
   check("budget", budget === undefined || budget.minutes > 0, `expected { minutes } > 0, got ${JSON.stringify(budget)}.`);
   if (halving !== undefined) {

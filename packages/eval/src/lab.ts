@@ -13,6 +13,7 @@
  * A lab goes on where it was, however it ended; with more projectors, tokens or seeds than before it trains what is missing.
  */
 import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { isLocked, withLock } from "@waggle/checkpoint";
 import { ConfigError } from "@waggle/nn";
@@ -46,11 +47,14 @@ export async function lab(options: LabOptions): Promise<LabResults> {
 class Lab {
   readonly #context: LabContext;
   readonly #began = performance.now();
+  readonly #failed = new AbortController();
   readonly #results = new Map<string, TrialResult>();
   #plan: Plan = { trials: [], left: [], patches: 0 };
 
   constructor(options: LabOptions) {
-    this.#context = { options, questions: heldQuestions(options.questions) };
+    const { parallel = 1, threads = Math.max(1, Math.floor(availableParallelism() / parallel)), signal } = options;
+    const stop = signal ? AbortSignal.any([signal, this.#failed.signal]) : this.#failed.signal;
+    this.#context = { options: { ...options, threads, parallel, signal: stop }, questions: heldQuestions(options.questions) };
   }
 
   async run(): Promise<LabResults> {
@@ -59,13 +63,31 @@ class Lab {
     const { trials, left } = this.#plan;
     await options.onEvent?.({ type: "plan", trials, left });
     for (const tokens of options.halving ? options.tokens : []) await this.#halve(trials.filter((trial) => trial.tokens === tokens));
-    for (const trial of trials) if (this.#isFinished(trial) || !this.#usedUp()) await this.#finish(trial, "end");
+    await this.#each(trials, async (trial) => {
+      if (this.#isFinished(trial) || !this.#usedUp()) await this.#finish(trial, "end");
+    });
     const missing = trials.length - this.#results.size;
     if (missing > 0) await options.onEvent?.({ type: "budget", left: missing });
     await this.#write();
     const report = await writeLabReport(options.out);
     await options.onEvent?.({ type: "end", report });
     return this.#summary();
+  }
+
+  /** So many at once as were asked for, begun in order. One that fails stops the others. */
+  async #each(trials: readonly Trial[], work: (trial: Trial) => Promise<void>): Promise<void> {
+    const queue = trials.values();
+    const worker = async (): Promise<void> => {
+      for (const trial of queue) {
+        if (this.#failed.signal.aborted) return;
+        await work(trial);
+      }
+    };
+    const workers = Array.from({ length: this.#context.options.parallel ?? 1 }, () =>
+      worker().catch((error: unknown) => this.#failed.abort(error)),
+    );
+    await Promise.all(workers);
+    this.#failed.signal.throwIfAborted();
   }
 
   /** Leaves behind, of the trials of one M, the projectors that learn worst. */
@@ -76,10 +98,10 @@ class Lab {
     for (const share of halving.at) {
       const until = Math.max(1, Math.round(share * steps));
       const left = trials.filter(({ projector }) => names.includes(projector));
-      for (const trial of left) {
-        if (this.#usedUp()) return;
-        await runTrial(this.#context, trial, until);
-      }
+      await this.#each(left, async (trial) => {
+        if (!this.#usedUp()) await runTrial(this.#context, trial, until);
+      });
+      if (this.#usedUp()) return;
       const ranked: { readonly name: string; readonly loss: number }[] = [];
       for (const name of names) {
         const own = left.filter(({ projector }) => projector === name);
