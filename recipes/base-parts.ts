@@ -23,7 +23,10 @@ export const runs = (name: string): string => here(`runs/${name}`);
 /** Where the base's weights are. */
 export const BASE: string = here("base");
 
-export const tokenizer: Tokenizer = await loadTokenizer(here("tokenizer"));
+/** The tokenizer's folder; see tokenizer.ts. */
+export const TOKENIZER: string = here("tokenizer");
+
+export const tokenizer: Tokenizer = await loadTokenizer(TOKENIZER);
 
 /**
  * The features of the last layer but one are the lab's, as in Honeybee and LLaVA: the last layer is free to gather what the

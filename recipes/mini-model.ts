@@ -1,14 +1,10 @@
 /** waggle-mini without weights: a Honeybee whose sizes are those of a toy. */
 import { llama } from "@waggle/language";
-import { type Assembly, compose, fresh, honeybeePrompt } from "@waggle/mllm";
+import { type Composition, compose, honeybeePrompt } from "@waggle/mllm";
 import { cAbstractor } from "@waggle/projectors";
-import { loadTokenizer, type Tokenizer } from "@waggle/text";
 import { clip } from "@waggle/vision";
+import { tokenizer } from "./base-parts.ts";
 import type { HoneybeeSizes } from "./honeybee-folder.ts";
-
-/** Folder of the tokenizer; see tokenizer.ts. */
-export const TOKENIZER: string = new URL("tokenizer", import.meta.url).pathname;
-export const tokenizer: Tokenizer = await loadTokenizer(TOKENIZER);
 
 const heads = { num_attention_heads: 6, hidden_size: 192 };
 
@@ -22,8 +18,8 @@ export const sizes: HoneybeeSizes = {
   },
 };
 
-export function miniModel(seed: number): Assembly {
+export function miniComposition(): Composition {
   const { num_queries: tokens, feature_layer_index: layer, ...projector } = sizes.projector;
   const parts = { vision: clip(sizes.vision, { layer }), projector: cAbstractor({ tokens, ...projector }), language: llama(sizes.text) };
-  return fresh(compose({ ...parts, prompt: honeybeePrompt, tokenizer }), { seed });
+  return compose({ ...parts, prompt: honeybeePrompt, tokenizer });
 }

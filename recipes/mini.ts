@@ -1,73 +1,88 @@
 /**
- * Trains waggle-mini from nothing: a CLIP-shaped encoder, a C-Abstractor and a Llama, on drawn scenes.
+ * Trains waggle-mini from nothing, on drawn scenes, and writes it as a Honeybee's folder:
  *
- *     npm run train:mini -- [folder]     default recipes/runs/mini; goes on where it stopped
+ *     npm run train:mini -- [--out recipes/runs/mini]
+ *
+ *     words     encoder, projector and embeddings: visual tokens become sums of words, see visual-words.ts
+ *     look      language model: short answers and captions over visual tokens that stay as they are
+ *     answers   everything: all families of questions
+ *
+ * Stopped or killed, the same command goes on.
  */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { honeybeeEncoder, type SceneDataset, type ScenesOptions, scenes } from "@waggle/data";
-import { adamW, conversations, cosine, type Stage, stage, train } from "@waggle/train";
-import { miniModel, tokenizer } from "./mini-model.ts";
+import { fresh } from "@waggle/mllm";
+import { adamW, constant, conversations, cosine, ProgressLine, type Stage, stage, train } from "@waggle/train";
+import { runs, TOKENIZER, tokenizer } from "./base-parts.ts";
+import { writeHoneybee } from "./honeybee-folder.ts";
+import { miniComposition, sizes } from "./mini-model.ts";
 import { spelled } from "./visual-words.ts";
 
-const [WORDS = 900, ANSWERS = 2800] = (process.env.STEPS ?? "").split(",").filter(Boolean).map(Number);
+const { values } = parseArgs({ options: { out: { type: "string", default: runs("mini") } } });
+const { out } = values;
 
-const drawn = (seed: number, length: number, options: Partial<ScenesOptions>): SceneDataset =>
-  scenes({ split: "train", seed, length, ...options });
+const drawn = (seed: number, pictures: number, options: Partial<ScenesOptions>): SceneDataset =>
+  scenes({ split: "train", seed, length: pictures, ...options });
+const adam = { betas: [0.9, 0.98], weight_decay: 0.02 } as const;
 const common = { clip: 1, order: "sequential" } as const;
-const adam = (lr: number) => adamW({ lr, betas: [0.9, 0.98], weight_decay: 0.02 });
+const embeddings = "language_model.model.embed_tokens";
+
+const words: Stage = stage({
+  ...common,
+  name: "words",
+  trainable: ["vision", "projector", embeddings],
+  data: spelled(drawn(1, 900 * 64, { questions: 1 }), tokenizer),
+  ...{ steps: 900, batchSize: 64, optimizer: adamW({ ...adam, lr: 1.5e-3 }), schedule: cosine({ warmup_steps: 50, min_lr: 2e-4 }) },
+});
+
+/** How much a target counts in an answer of so many: unweighted, captions and boxes would drown what has two, like "yes". */
+const weight = (length: number): number => (length > 8 ? 1 / Math.sqrt(length) : 1 / length);
 const encoder = honeybeeEncoder({ tokenizer });
 
-const short = {
-  color: 1,
-  shape: 1,
-  size: 0.7,
-  texture: 0.5,
-  exist: 1,
-  count: 1.5,
-  countall: 0.5,
-  where: 1.2,
-  rel: 1.5,
-  near: 1.5,
-  digits: 1,
-  word: 1,
-};
-const families = { ...short, count: 2, rel: 3, near: 2, between: 1.5, box: 2, phrase: 0.7, tallest: 1.5, caption: 0.1 };
-
-const stages: Stage[] = [
-  stage({
-    ...common,
-    name: "words",
-    trainable: ["vision", "projector", "language_model.model.embed_tokens"],
-    data: spelled(drawn(1, WORDS * 64, { questions: 1 }), tokenizer),
-    ...{ steps: WORDS, batchSize: 64, optimizer: adam(1.5e-3), schedule: cosine({ warmup_steps: 50, min_lr: 2e-4 }) },
-  }),
-  stage({
-    ...common,
-    name: "answers",
-    trainable: ["vision", "projector", "language"],
-    data: conversations(drawn(3, ANSWERS * 32, { questions: 6, families }), { encoder, weight: (length) => 1 / Math.sqrt(length) }),
-    ...{ steps: ANSWERS, batchSize: 32, optimizer: adam(1e-3), schedule: cosine({ warmup_steps: 50, min_lr: 3e-5 }) },
-  }),
-];
-
-const out = process.argv[2] ?? "recipes/runs/mini";
-const began = performance.now();
-await train({
-  model: miniModel(0),
-  stages,
-  out,
-  resume: true,
-  checkpointEvery: 250,
-  onEvent: (event) => {
-    if (event.type === "step" && (event.record.step <= 5 || event.record.step % 20 === 0))
-      console.log(
-        ((performance.now() - began) / 1000).toFixed(1),
-        event.record.step,
-        event.record.stage,
-        event.record.loss.toFixed(4),
-        event.record.gradNorm.toFixed(2),
-        event.record.tokensPerSecond.toFixed(0),
-        event.record.waitMs.toFixed(0),
-      );
-    else if (event.type === "sample") console.log(event.prompt.slice(0, 60), "→", event.answer, "|", event.expected);
-  },
+/**
+ * The language model alone, on what words can answer. Captions are why it learns to look: behind "a small red" the shape is
+ * one step away, the red thing's; a question needs two, and is not answered before the first is known.
+ */
+const look: Stage = stage({
+  ...common,
+  name: "look",
+  trainable: ["language"],
+  data: conversations(
+    drawn(2, 600 * 32, {
+      questions: 6,
+      families: { caption: 2, color: 1, shape: 1, size: 1, where: 1, exist: 1 },
+      kinds: { plain: 1, varied: 1 },
+    }),
+    { encoder, weight },
+  ),
+  ...{ steps: 600, batchSize: 32, schedule: constant({ warmup_steps: 50 }) },
+  optimizer: adamW({ ...adam, lr: 2e-3, groups: [{ parameters: embeddings, lr: 1e-4 }] }), // else the words would leave the visual tokens behind
 });
+
+/** What takes long to learn is asked more often. */
+const families = {
+  ...{ color: 1, shape: 1, size: 0.7, texture: 0.5, exist: 1, count: 2, countall: 0.5, digits: 1, word: 1 },
+  ...{ where: 1, rel: 3, near: 2, between: 1.5, box: 2, phrase: 0.7, tallest: 1.5, caption: 0.7 },
+};
+const answers: Stage = stage({
+  ...common,
+  name: "answers",
+  trainable: ["vision", "projector", "language"],
+  data: conversations(drawn(3, 2100 * 32, { questions: 6, families }), { encoder, weight }),
+  ...{ steps: 2100, batchSize: 32, schedule: cosine({ warmup_steps: 50, min_lr: 3e-5 }) },
+  optimizer: adamW({ ...adam, lr: 1.5e-3, groups: [{ parameters: ["vision", "projector", embeddings], lr: 2e-4 }] }),
+});
+
+const progress = new ProgressLine();
+const composition = miniComposition();
+let model = fresh(composition, { seed: 0 });
+for (const stage of [words, look, answers]) {
+  const folder = join(out, stage.name);
+  // a run that has ended is not opened again: what it wrote would be written anew, and the next run would take it for another model
+  if (!existsSync(join(folder, "model")))
+    await train({ model, stages: [stage], out: folder, resume: true, checkpointEvery: 200, onEvent: (event) => progress.write(event) });
+  model = await composition.assemble(join(folder, "model"));
+}
+await writeHoneybee(join(out, "waggle-mini"), composition.modules, sizes, TOKENIZER);

@@ -80,6 +80,32 @@ test("a published language model alone, and a loss of one's own", async () => {
   expect(losses[0]).toBeCloseTo(2 * (losses[1] ?? 0), 4);
 });
 
+test("answers count alike, however long they are", async () => {
+  const answers = ["blue", "green, and blue above the sea, and white where snow lies"];
+  const told: Dataset = {
+    name: "told",
+    length: 2,
+    sample: async (index) => ({
+      id: `${index}`,
+      images: [],
+      conversations: [
+        { from: "human", value: "What colour is it?" },
+        { from: "gpt", value: answers[index] ?? "" },
+      ],
+    }),
+  };
+  const model = await assemble(golden("llama-tiny"), { prompt: llavaHf });
+  const { losses, onEvent } = recorder();
+  const common = { trainable: ["language"], order: "sequential", optimizer: adamW({ lr: 0 }) } as const;
+  const alone = stage({ ...common, name: "alone", data: told, steps: 2, batchSize: 1 });
+  const alike = stage({ ...common, name: "alike", data: conversations(told, { weight: (length) => 1 / length }), steps: 1, batchSize: 2 });
+  const together = stage({ ...common, name: "together", data: told, steps: 1, batchSize: 2 });
+  await train({ model, stages: [alone, alike, together], out: join(scratch, "alike"), onEvent });
+  const [short = 0, long = 0] = losses;
+  expect(losses[2]).toBeCloseTo((short + long) / 2, 5); // the mean of both answers' means
+  expect(Math.abs((losses[3] ?? 0) - (losses[2] ?? 0))).toBeGreaterThan(1e-3); // of all targets, the long one's would be most
+});
+
 test("a task of one's own: the mean of the embeddings becomes zero", async () => {
   const tokenizer = await loadTokenizer(golden("llava-tiny-hf"));
   const language = llama({ vocab_size: 100, hidden_size: 8, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 1 });
