@@ -4,6 +4,7 @@
  *     npm run train:mini -- [--out recipes/runs/mini]
  *
  *     words     encoder, projector and embeddings: visual tokens become sums of words, see visual-words.ts
+ *     things    the same, one token for each thing
  *     look      language model: short answers and captions over visual tokens that stay as they are
  *     answers   everything: all families of questions
  *
@@ -18,7 +19,7 @@ import { adamW, constant, conversations, cosine, ProgressLine, type Stage, stage
 import { runs, TOKENIZER, tokenizer } from "./base-parts.ts";
 import { writeHoneybee } from "./honeybee-folder.ts";
 import { miniComposition, sizes } from "./mini-model.ts";
-import { spelled } from "./visual-words.ts";
+import { type Saying, spelled } from "./visual-words.ts";
 
 const { values } = parseArgs({ options: { out: { type: "string", default: runs("mini") } } });
 const { out } = values;
@@ -29,13 +30,17 @@ const adam = { betas: [0.9, 0.98], weight_decay: 0.02 } as const;
 const common = { clip: 1, order: "sequential" } as const;
 const embeddings = "language_model.model.embed_tokens";
 
-const words: Stage = stage({
-  ...common,
-  name: "words",
-  trainable: ["vision", "projector", embeddings],
-  data: spelled(drawn(1, 900 * 64, { questions: 1 }), tokenizer),
-  ...{ steps: 900, batchSize: 64, optimizer: adamW({ ...adam, lr: 1.5e-3 }), schedule: cosine({ warmup_steps: 50, min_lr: 2e-4 }) },
-});
+/** Encoder, projector and embeddings: visual tokens become sums of words. */
+const spell = (name: string, saying: Saying, seed: number, steps: number, lr: number): Stage =>
+  stage({
+    ...common,
+    name,
+    trainable: ["vision", "projector", embeddings],
+    data: spelled(drawn(seed, steps * 64, { questions: 1 }), tokenizer, saying),
+    ...{ steps, batchSize: 64, optimizer: adamW({ ...adam, lr }), schedule: cosine({ warmup_steps: 50, min_lr: 1e-4 }) },
+  });
+const words = spell("words", "parts", 1, 900, 1.5e-3);
+const things = spell("things", "things", 4, 400, 1e-3);
 
 /** How much a target counts in an answer of so many: unweighted, captions and boxes would drown what has two, like "yes". */
 const weight = (length: number): number => (length > 8 ? 1 / Math.sqrt(length) : 1 / length);
@@ -78,7 +83,7 @@ const answers: Stage = stage({
 const progress = new ProgressLine();
 const composition = miniComposition();
 let model = fresh(composition, { seed: 0 });
-for (const stage of [words, look, answers]) {
+for (const stage of [words, things, look, answers]) {
   const folder = join(out, stage.name);
   // a run that has ended is not opened again: what it wrote would be written anew, and the next run would take it for another model
   if (!existsSync(join(folder, "model")))
