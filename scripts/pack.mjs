@@ -16,8 +16,8 @@ const folder = mkdtempSync(join(tmpdir(), "waggle-pack-"));
 try {
   install();
   await call(process.execPath, ["node_modules/typescript/bin/tsc", "-b"], root);
-  await call(...npm(["pack", "--workspaces", "--silent", "--pack-destination", folder]), root);
-  const tarballs = readdirSync(folder).filter((file) => !file.includes("waggle-examples"));
+  await call(...npm(["pack", "--workspace", "packages", "--silent", "--pack-destination", folder]), root);
+  const tarballs = readdirSync(folder);
   console.log(`packed ${tarballs.length} packages`);
 
   const queue = [...tarballs];

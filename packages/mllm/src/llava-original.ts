@@ -34,7 +34,7 @@ import { type EncoderFolder, openEncoderFolder } from "./encoder-folder.ts";
 import type { OriginalLlavaConfig } from "./llava-original-config.ts";
 import { originalLlavaKey, tinyLlavaKey } from "./llava-original-keys.ts";
 import type { LoadOptions } from "./load-options.ts";
-import { adapted, type ModelFolder, openBaseWeights } from "./model-folder.ts";
+import { adapted, type ModelFolder, openBaseWeights, openWeights } from "./model-folder.ts";
 import { type Assembly, assemblyOf } from "./start.ts";
 import { tileMerge } from "./tile-merge.ts";
 
@@ -128,21 +128,28 @@ export interface OpenedLlava {
 
 export async function openOriginalLlava(config: OriginalLlavaConfig, model: ModelFolder, options: LoadOptions): Promise<OpenedLlava> {
   const spelling = originalLlavaSpelling(config);
-  const { source, tensors } = await openBaseWeights(model, options, spelling);
+  const { adapter } = model;
+  // What an adapter changes in the encoder can only be changed once its folder is open; any other is tried on its base before.
+  const waits = changedKeys(adapter, spelling).some((key) => key.startsWith("vision_tower."));
+  const { source, tensors } = await (waits ? openBaseWeights : openWeights)(model, options, spelling);
   const encoder = await openEncoderFolder(config, model, options);
   const parts = originalLlava(config, model, encoder);
   const { vision_tower, image_newline } = parts.composition.modules;
   const all = new Map(tensors);
   const withAdapter = (base: string): OpenedLlava => {
-    const { source, tensors } = adapted({ source: base, tensors: all }, model.adapter, spelling);
+    const { source, tensors } = adapted({ source: base, tensors: all }, waits ? adapter : null, spelling);
     const read = [...tensors].filter(([key]) => image_newline || key !== "model.image_newline"); // only tiles that are unpadded have use for it
     return { ...parts, encoder, state: { source, tensors: new Map(read) } };
   };
   const holdsEncoder = Array.from(tensors.keys(), spelling).some((key) => key.startsWith("vision_tower."));
-  if (holdsEncoder || replacesAll(model.adapter, vision_tower, spelling)) return withAdapter(source);
+  if (holdsEncoder || replacesAll(adapter, vision_tower, spelling)) return withAdapter(source);
   const own: StateDict = await openCheckpoint(await encoder.weights(), options.signal ? { signal: options.signal } : {});
   for (const [key, tensor] of own.tensors) all.set(`vision_tower.${encoderKey(key)}`, tensor);
   return withAdapter(`${source} + ${own.source}`);
+}
+
+function changedKeys(adapter: Adapter | null, spelling: (key: string) => string): string[] {
+  return [...(adapter?.updates.keys() ?? []), ...(adapter?.replacements.keys() ?? [])].map(spelling);
 }
 
 /** Was the whole encoder trained? Then its folder is not needed. */
