@@ -15,6 +15,7 @@ import { blip2Assembly } from "./blip2.ts";
 import { buildLanguage } from "./build-language.ts";
 import { publishedKey } from "./checkpoint-keys.ts";
 import { type Composition, compose } from "./compose.ts";
+import { checkParts } from "./fresh-projector.ts";
 import { honeybeeComposition, honeybeeKey, honeybeeTokenizer } from "./honeybee.ts";
 import { authorsAssembly, originalLlavaAssembly } from "./llava-original.ts";
 import type { LoadOptions, ModelOptions } from "./load-options.ts";
@@ -24,7 +25,7 @@ import { adaptedParts, openMiniGpt4Files, openMiniGpt4Folder } from "./minigpt4-
 import { type LlavaConfig, type ModelConfig, readModelConfig } from "./model-config.ts";
 import { type ModelFolder, openModelFolder, openWeights } from "./model-folder.ts";
 import type { MultimodalModel } from "./multimodal-model.ts";
-import { type Assembly, boundAssembly, type ComposedLoadOptions, checkParts, folderOf, languageAssembly, start } from "./start.ts";
+import { type Assembly, boundAssembly, type ComposedLoadOptions, folderOf, languageAssembly, start } from "./start.ts";
 import { type TileMerge, tileMerge } from "./tile-merge.ts";
 
 /**

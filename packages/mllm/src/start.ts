@@ -4,7 +4,7 @@ import { type Detokenizer, Engine, type GenerationOptions } from "@waggle/genera
 import type { GraphDefinition } from "@waggle/graph";
 import type { ImageProcessor, Size } from "@waggle/image";
 import type { LanguageModel } from "@waggle/language";
-import { ConfigError, checkOptions, initialize, type StateDict } from "@waggle/nn";
+import { ConfigError, checkOptions } from "@waggle/nn";
 import {
   type CompileOptions,
   placeWeights,
@@ -23,6 +23,7 @@ import type { Composition } from "./compose.ts";
 import type { Dialect } from "./dialect.ts";
 import { type ExplainGraph, explainGraph, explainPicture } from "./explain.ts";
 import { familyOf } from "./family.ts";
+import { checkParts, withFreshProjector } from "./fresh-projector.ts";
 import { type LoadOptions, loadOptionNames } from "./load-options.ts";
 import { type Explain, MultimodalModel } from "./multimodal-model.ts";
 import { type Encode, PictureFeatures } from "./picture-features.ts";
@@ -111,20 +112,6 @@ export async function assembleComposition(composition: Composition, id: string, 
   const checkpoint = await openCheckpoint(folder, loading.signal ? { signal: loading.signal } : {});
   composition.bind(parts.length > 0 ? withFreshProjector(checkpoint, composition, seed) : checkpoint);
   return boundAssembly(composition, folder, loading, began);
-}
-
-export function checkParts(parts: NonNullable<ComposedLoadOptions["initialize"]>): void {
-  const unknown = parts.filter((part) => part !== "projector");
-  if (unknown.length > 0)
-    throw new ConfigError("load", [{ field: "initialize", message: `expected projector, got ${unknown.join(", ")}.` }]);
-}
-
-/** The checkpoint with another projector. */
-function withFreshProjector({ source, tensors }: StateDict, { modules }: Composition, seed: number): StateDict {
-  initialize(modules.multi_modal_projector, { seed });
-  const kept = [...tensors].filter(([key]) => !/^(model\.)?(multi_modal_projector|abstractor)\./.test(key));
-  const fresh = Array.from(modules.multi_modal_projector.namedParameters("multi_modal_projector"));
-  return { source, tensors: new Map([...kept, ...fresh.flatMap(([path, { source }]) => (source ? [[path, source] as const] : []))]) };
 }
 
 /** A composition that has its weights; what else it does not bring itself comes from the folder. */
