@@ -19,6 +19,7 @@ interface Case {
     readonly num_visual_tokens: number;
   };
   readonly tolerance: { readonly output_abs: number };
+  readonly noise_f32_vs_f64: { readonly "grad.params.relative_to_tensor_max": number };
 }
 
 /** The fields of the case's config.json that a projector has. */
@@ -61,11 +62,15 @@ const factories: Record<string, (tokens: number, name: string) => Promise<Projec
 };
 const cases = ["linear", "mlp", "c-abs", "c-abs-downsample", "c-abs-identity-pool", "resampler", "d-abs-query", "d-abs-none"];
 
-async function built(
-  kind: string,
-): Promise<{ projector: Projector; io: Awaited<ReturnType<typeof readTensors>>; tolerance: { abs: number; rel: number }; tokens: number }> {
+async function built(kind: string): Promise<{
+  projector: Projector;
+  io: Awaited<ReturnType<typeof readTensors>>;
+  tolerance: { abs: number; rel: number };
+  noise: (largest: number) => number;
+  tokens: number;
+}> {
   const name = `honeybee-projector-${kind}`;
-  const { dims, tolerance } = JSON.parse(await readFile(`${golden}${name}/expected.json`, "utf8")) as Case;
+  const { dims, tolerance, noise_f32_vs_f64 } = JSON.parse(await readFile(`${golden}${name}/expected.json`, "utf8")) as Case;
   const factory = factories[Object.keys(factories).findLast((key) => kind.startsWith(key)) ?? ""] ?? expect.unreachable(kind);
   const make = await factory(dims.num_query_tokens, name);
   const projector = make(dims.encoder_hidden_size, dims.output_hidden_size, { rows: dims.grid[0], columns: dims.grid[1] });
@@ -74,6 +79,7 @@ async function built(
     projector,
     io: await readTensors(`${golden}${name}/io.safetensors`),
     tolerance: { abs: tolerance.output_abs, rel: 1e-4 },
+    noise: (largest) => noise_f32_vs_f64["grad.params.relative_to_tensor_max"] * largest,
     tokens: dims.num_visual_tokens,
   };
 }
@@ -101,12 +107,12 @@ describe.each(["onnxruntime", "portable"] as const)("%s", (target) => {
   test.each(ways)(
     "honeybee-projector-%s: the gradients of its input and of every parameter; layers recomputed: %s",
     async (kind, recomputed) => {
-      const { projector, io } = await built(kind);
+      const { projector, io, noise } = await built(kind);
       setRecompute(projector, recomputed);
       const x = features(io);
       const by = [["input.features", x] as const, ...projector.namedParameters("abstractor")];
       const feeds = { features: io["input.features"] ?? expect.unreachable() };
-      await expectGradients({ io, inputs: { features: x }, feeds, output: projector.forward(x), by }, target);
+      await expectGradients({ io, inputs: { features: x }, feeds, output: projector.forward(x), by, noise }, target);
     },
   );
 
