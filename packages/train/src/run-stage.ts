@@ -159,7 +159,7 @@ class StageLoop {
     this.#losses.push(loss);
     const seconds = (performance.now() - began) / 1000;
     const tokensPerSecond = micro.reduce((sum, { tokens }) => sum + tokens, 0) / seconds;
-    const lr = (trainer.rates[0]?.lr ?? optimizer.lr) * factor;
+    const lr = optimizer.lr * factor;
     await emit({ type: "step", record: { step, stage: name, loss, gradNorm, lr, tokensPerSecond, waitMs }, of: totalSteps });
   }
 

@@ -6,7 +6,7 @@ export interface StepRecord {
   readonly loss: number;
   /** Global L2 norm before clipping. */
   readonly gradNorm: number;
-  /** Of the first parameter group. */
+  /** The optimiser's own; groups that have another follow the same schedule. */
   readonly lr: number;
   readonly tokensPerSecond: number;
   /** How long the step waited for data. */

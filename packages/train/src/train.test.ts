@@ -15,7 +15,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { conversations } from "./conversation-task.ts";
 import type { TrainEvent } from "./log/train-event.ts";
 import { adamW } from "./optimizer.ts";
-import { cosine } from "./schedule.ts";
+import { cosine, linear } from "./schedule.ts";
 import { type Stage, type StageOptions, stage } from "./stage.ts";
 import { type TrainOptions, type TrainResult, train } from "./train.ts";
 import { trainingModules } from "./training-modules.ts";
@@ -87,6 +87,12 @@ describe("a run", () => {
       "end",
     ]);
     expect(Object.keys(await tensorsOf(checkpoint)).sort()[0]).toBe("exp_avg.multi_modal_projector.linear_1.bias");
+  });
+
+  test("says the optimiser's learning rate, not that of a group", async () => {
+    const optimizer = adamW({ lr: 0.01, groups: [{ parameters: "multi_modal_projector.linear_1", lr: 1e-4 }] });
+    const { events } = await run([stage({ ...base(), optimizer, steps: 2, schedule: linear() })]);
+    expect(events.flatMap((event) => (event.type === "step" ? [event.record.lr] : []))).toEqual([0.01, 0.005]);
   });
 
   test("stopped and resumed is bit for bit the run that never stopped", async () => {

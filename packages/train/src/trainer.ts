@@ -117,11 +117,6 @@ export class Trainer implements Disposable {
     return this.#state;
   }
 
-  /** The learning rates of this step, in the order of the parameters, without the schedule's factor. */
-  get rates(): readonly Rate[] {
-    return this.#rates;
-  }
-
   /** Goes on after `steps` steps with the optimiser's tensors of a checkpoint, `<state>.<path>`. */
   async restore(steps: number, tensors: ReadonlyMap<string, TensorEntry>): Promise<void> {
     for (const [name, list] of Object.entries(this.#state)) {
