@@ -5,8 +5,10 @@
  *
  *     words     encoder, projector and embeddings: visual tokens become sums of words, see visual-words.ts
  *     things    the same, one token for each thing
- *     look      language model: short answers and captions over visual tokens that stay as they are
- *     answers   everything: all families of questions
+ *     look      language model, over visual tokens that stay as they are: captions, lists of things, few families of questions
+ *     ask       language model: all families
+ *     list      language model: lists of what questions ask for one by one
+ *     answers   everything: all families, and lists
  *
  * Stopped or killed, the same command goes on.
  */
@@ -18,8 +20,9 @@ import { fresh } from "@waggle/mllm";
 import { adamW, constant, conversations, cosine, ProgressLine, type Stage, stage, train } from "@waggle/train";
 import { runs, TOKENIZER, tokenizer } from "./base-parts.ts";
 import { writeHoneybee } from "./honeybee-folder.ts";
+import { type Listing, withListings } from "./listings.ts";
 import { miniComposition, sizes } from "./mini-model.ts";
-import { type Saying, spelled } from "./visual-words.ts";
+import { renewUnsaid, type Saying, spelled } from "./visual-words.ts";
 
 const { values } = parseArgs({ options: { out: { type: "string", default: runs("mini") } } });
 const { out } = values;
@@ -39,52 +42,62 @@ const spell = (name: string, saying: Saying, seed: number, steps: number, lr: nu
     data: spelled(drawn(seed, steps * 64, { questions: 1 }), tokenizer, saying),
     ...{ steps, batchSize: 64, optimizer: adamW({ ...adam, lr }), schedule: cosine({ warmup_steps: 50, min_lr: 1e-4 }) },
   });
-const words = spell("words", "parts", 1, 900, 1.5e-3);
-const things = spell("things", "things", 4, 400, 1e-3);
 
 /** How much a target counts in an answer of so many: unweighted, captions and boxes would drown what has two, like "yes". */
 const weight = (length: number): number => (length > 8 ? 1 / Math.sqrt(length) : 1 / length);
 const encoder = honeybeeEncoder({ tokenizer });
 
-/**
- * The language model alone, on what words can answer. Captions are why it learns to look: behind "a small red" the shape is
- * one step away, the red thing's; a question needs two, and is not answered before the first is known.
- */
-const look: Stage = stage({
-  ...common,
-  name: "look",
+/** Eight pictures a step: steps, not pictures, are what finding a word takes. */
+const asked = (name: string, seed: number, steps: number, options: Partial<ScenesOptions>, lists: readonly Listing[], listed = 1) => {
+  const pictures = drawn(seed, steps * 8, options);
+  const data = conversations(lists.length > 0 ? withListings(pictures, lists, listed) : pictures, { encoder, weight });
+  return { ...common, name, data, steps, batchSize: 8 };
+};
+/** The language model alone. The rate stays high, for long nothing is found at all; the words must not leave the visual tokens behind. */
+const beside = {
   trainable: ["language"],
-  data: conversations(
-    drawn(2, 1600 * 8, {
-      questions: 6,
-      families: { caption: 2, color: 1, shape: 1, size: 1, where: 1, exist: 1 },
-      kinds: { plain: 1, varied: 1 },
-    }),
-    { encoder, weight },
-  ),
-  // steps, not pictures, are what finding a word takes: in the same time small batches come farther
-  ...{ steps: 1600, batchSize: 8, schedule: constant({ warmup_steps: 100 }) },
-  optimizer: adamW({ ...adam, lr: 1.5e-3, groups: [{ parameters: embeddings, lr: 1e-4 }] }), // else the words would leave the visual tokens behind
-});
-
+  schedule: constant({ warmup_steps: 50 }),
+  optimizer: adamW({ ...adam, lr: 1.5e-3, groups: [{ parameters: embeddings, lr: 1e-4 }] }),
+} as const;
+const all = ["things", "counts", "pairs", "nearest", "relations"] as const;
+const thingsOnly = { plain: 1, varied: 1 };
+const everyKind = { plain: 5, varied: 3, sign: 1, chart: 1 };
+const few = { color: 1, shape: 1, size: 0.5, where: 1, exist: 1, count: 1, near: 0.5, rel: 0.5, caption: 1.5 };
 /** What takes long to learn is asked more often. */
 const families = {
-  ...{ color: 1, shape: 1, size: 0.7, texture: 0.5, exist: 1, count: 2, countall: 0.5, digits: 1, word: 1 },
-  ...{ where: 1, rel: 3, near: 2, between: 1.5, box: 2, phrase: 0.7, tallest: 1.5, caption: 0.7 },
+  ...{ color: 1, shape: 1, size: 0.5, texture: 0.4, exist: 1.5, count: 2, countall: 0.5, digits: 0.6, word: 0.6 },
+  ...{ where: 1, rel: 2.5, near: 2, between: 0.8, box: 1, phrase: 0.5, tallest: 0.8, caption: 0.3 },
 };
-const answers: Stage = stage({
-  ...common,
-  name: "answers",
-  trainable: ["vision", "projector", "language"],
-  data: conversations(drawn(3, 7000 * 16, { questions: 6, families }), { encoder, weight }),
-  ...{ steps: 7000, batchSize: 16, schedule: cosine({ warmup_steps: 100, min_lr: 3e-5 }) },
-  optimizer: adamW({ ...adam, lr: 1e-3, groups: [{ parameters: ["vision", "projector", embeddings], lr: 2e-4 }] }),
-});
+
+const stages: readonly Stage[] = [
+  spell("words", "parts", 1, 900, 1.5e-3),
+  spell("things", "things", 4, 400, 1e-3),
+  stage({ ...asked("look", 3, 2500, { questions: 4, kinds: thingsOnly, families: few }, ["things"]), ...beside }),
+  stage({ ...asked("ask", 6, 1500, { questions: 8, kinds: everyKind, families: { ...families, caption: 1.2 } }, []), ...beside }),
+  stage({
+    ...asked("list", 7, 1000, { questions: 4, kinds: thingsOnly, families: { ...few, exist: 2, count: 2, rel: 2 } }, all, 3),
+    ...beside,
+  }),
+  stage({
+    ...asked("answers", 5, 6000, { questions: 6, kinds: everyKind, families }, all, 2),
+    trainable: ["vision", "projector", "language"],
+    schedule: cosine({ warmup_steps: 100, min_lr: 3e-5 }),
+    optimizer: adamW({
+      ...{ ...adam, lr: 1.5e-3 },
+      groups: [
+        { parameters: ["vision", "projector"], lr: 3e-4 },
+        { parameters: embeddings, lr: 2e-4 },
+      ],
+    }),
+  }),
+];
 
 const progress = new ProgressLine();
 const composition = miniComposition();
 let model = fresh(composition, { seed: 0 });
-for (const stage of [words, things, look, answers]) {
+for (const stage of stages) {
+  const table = new Map(composition.modules.namedParameters()).get(`${embeddings}.weight`);
+  if (stage.name === "look" && table) renewUnsaid(table, tokenizer);
   const folder = join(out, stage.name);
   // a run that has ended is not opened again: what it wrote would be written anew, and the next run would take it for another model
   if (!existsSync(join(folder, "model")))

@@ -2,13 +2,14 @@ import { IGNORE, IMAGE, scenes } from "@waggle/data";
 import type { Value } from "@waggle/graph";
 import { type Llama, llama } from "@waggle/language";
 import { compose, fresh, honeybeePrompt, weightPlacer } from "@waggle/mllm";
+import { initialize } from "@waggle/nn";
 import { cAbstractor } from "@waggle/projectors";
 import { Runtime } from "@waggle/runtime";
 import { conversations, type Task } from "@waggle/train";
 import { clip } from "@waggle/vision";
 import { describe, expect, test } from "vitest";
 import { tokenizer } from "./base-parts.ts";
-import { sayings, spelled } from "./visual-words.ts";
+import { renewUnsaid, sayings, spelled } from "./visual-words.ts";
 
 const box = { x1: 0.0875, y1: 0.0875, x2: 0.0875, y2: 0.0875 };
 const SHARES = {
@@ -91,4 +92,30 @@ test.each(["parts", "things"] as const)("%s: the loss is the cross entropy of ea
         expected += share * (total - (row[idOf(said[slot as keyof typeof said])] ?? 0));
     }
   expect(loss).toBeCloseTo(expected, 3);
+});
+
+test("words that no picture says begin anew, the others stay", async () => {
+  const language = llama({
+    vocab_size: tokenizer.size,
+    hidden_size: 16,
+    intermediate_size: 16,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+  });
+  const { weight } = language.model.embed_tokens;
+  expect(() => renewUnsaid(weight, tokenizer)).toThrow("no values yet");
+  initialize(language, { seed: 3 });
+  const read = async (): Promise<Float32Array> => new Float32Array((await weight.source?.read())?.slice().buffer ?? new ArrayBuffer());
+  const before = await read();
+  renewUnsaid(weight, tokenizer);
+  const after = await read();
+  const rowOf = (values: Float32Array, word: string): number[] => {
+    const [id = 0] = tokenizer.encode(word, { addSpecialTokens: false });
+    return [...values.subarray(id * 16, (id + 1) * 16)];
+  };
+  for (const word of ["star", "bar", "7", "hive", "red", "sign", "small", "left"]) expect(rowOf(after, word)).toEqual(rowOf(before, word));
+  for (const word of ["What", "color", "is", "two", "yes"]) {
+    expect(rowOf(after, word)).not.toEqual(rowOf(before, word));
+    expect(Math.hypot(...rowOf(after, word))).toBeCloseTo(1, 0); // 16 numbers of deviation 1/4
+  }
 });

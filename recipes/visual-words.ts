@@ -6,9 +6,20 @@
  * Two ways to say what is where. "parts": every token names what covers most of its part, which teaches colours and shapes
  * soonest. "things": one token a thing, the one in its middle, names it and its box; so things can be counted and compared.
  */
-import { IGNORE, IMAGE, type SampleEncoder, type Scene, type SceneDataset, type SceneSample } from "@waggle/data";
+import {
+  COLORS,
+  IGNORE,
+  IMAGE,
+  type SampleEncoder,
+  type Scene,
+  type SceneDataset,
+  type SceneSample,
+  SHAPES,
+  SIGN_WORDS,
+} from "@waggle/data";
 import { constant, ops, type Value } from "@waggle/graph";
 import type { Llama } from "@waggle/language";
+import { computedSource, normal, type Parameter, random } from "@waggle/nn";
 import type { Tokenizer } from "@waggle/text";
 import { conversations, crossEntropy, type Task } from "@waggle/train";
 
@@ -17,9 +28,11 @@ export type Saying = "parts" | "things";
 /** What a token says: words by {@link SLOTS}. A slot that is not there says "nothing". */
 type Said = Partial<Record<Slot, string>>;
 
-const COLORS = ["red", "green", "blue", "yellow", "purple", "pink", "orange", "white"];
 /** Tenths of the picture, spelled as bytes that no text has. */
 const tenths = (first: number): string[] => Array.from({ length: 10 }, (_, i) => `<0x${(first + i).toString(16).toUpperCase()}>`);
+
+/** What the first slot says; it may be any id all the same. */
+const NAMES = [...SHAPES, "bar", ...Array.from({ length: 10 }, (_, digit) => String(digit)), ...SIGN_WORDS];
 
 /** The words of each slot but the first, which may be any id; how much a slot counts. Shapes are the hardest to learn. */
 const SLOTS = {
@@ -100,6 +113,25 @@ function idsOf(slot: Slot, tokenizer: Tokenizer): number[] {
   const id = (word: string): number =>
     word.startsWith("<") ? (tokenizer.tokenId(word) ?? NOTHING) : (tokenizer.encode(word, { addSpecialTokens: false })[0] ?? NOTHING);
   return words === null ? Array.from({ length: tokenizer.size }, (_, i) => i) : [NOTHING, ...words.map(id)];
+}
+
+/**
+ * Fresh embeddings for the words that no picture says. Naming has pushed them all to one place by now, away from what every token
+ * says (cosines of 0.97 among each other), and a language model could not tell by them what it is asked.
+ */
+export function renewUnsaid(embeddings: Parameter, tokenizer: Tokenizer): void {
+  const { source, shape } = embeddings;
+  if (source === null) throw new Error("renewUnsaid: the embeddings have no values yet; train them first.");
+  const [rows = 0, width = 1] = shape;
+  const id = (word: string): number => tokenizer.encode(word, { addSpecialTokens: false })[0] ?? NOTHING;
+  const said = new Set([...NAMES.map(id), ...slots.flatMap((slot) => (slot === "name" ? [] : idsOf(slot, tokenizer)))]);
+  embeddings.source = computedSource("float32", shape, `renewUnsaid ${source.fingerprint}`, async () => {
+    const values = new Float32Array(rows * width);
+    normal(1 / Math.sqrt(width)).fill(values, shape, random(0, "renewUnsaid"));
+    const before = new Float32Array((await source.read()).slice().buffer);
+    for (const row of said) values.set(before.subarray(row * width, (row + 1) * width), row * width);
+    return values;
+  });
 }
 
 /** What a token says travels as one label, a digit for each slot, and is taken apart again in the loss. */

@@ -4,10 +4,13 @@ import * as exported from "./index.ts";
 test("exports", () => {
   expect(Object.keys(exported).sort()).toMatchInlineSnapshot(`
     [
+      "COLORS",
       "DataError",
       "HELD_OUT_PAIRS",
       "IGNORE",
       "IMAGE",
+      "SHAPES",
+      "SIGN_WORDS",
       "batches",
       "batchesPerEpoch",
       "boxOverlap",

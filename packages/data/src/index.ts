@@ -21,11 +21,13 @@ export { type MixtureOptions, type MixturePart, mixture } from "./mixture.ts";
 export type { Order } from "./order.ts";
 export { type EncodedSample, IGNORE, IMAGE, type Sample, type SampleEncoder, type Turn } from "./sample.ts";
 export { boxOverlap, boxText, parseBox } from "./scenes/box-text.ts";
+export { SIGN_WORDS } from "./scenes/compose-scene.ts";
 export { drawScene } from "./scenes/draw-scene.ts";
 export type { SceneFamily, SceneQuestion } from "./scenes/question.ts";
 export {
   type Bar,
   type BoundingBox,
+  COLORS,
   type Color,
   HELD_OUT_PAIRS,
   type Pair,
@@ -33,6 +35,7 @@ export {
   type Scene,
   type SceneKind,
   type SceneSplit,
+  SHAPES,
   type Shape,
   type Sign,
   type Texture,
