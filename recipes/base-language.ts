@@ -10,17 +10,19 @@ import { parseArgs } from "node:util";
 import { honeybeeEncoder, type SceneSplit, scenes } from "@waggle/data";
 import { freshText, honeybeePrompt } from "@waggle/mllm";
 import { adamW, conversations, cosine, ProgressLine, stage, train } from "@waggle/train";
-import { languageModel, runs, tokenizer } from "./base-parts.ts";
+import { languageModel, runs, tokenizer, weight } from "./base-parts.ts";
 import { FAMILIES, KINDS, toldScenes } from "./scene-words.ts";
 
-const STEPS = 2000;
-const BATCH = 48;
+const STEPS = 6000;
+/** Small batches: steps, not scenes, are what finding a word in a telling takes. */
+const BATCH = 8;
 const { values } = parseArgs({ options: { steps: { type: "string", default: String(STEPS) } } });
 const steps = Number(values.steps);
 
+const lists = ["things", "counts", "pairs", "nearest", "relations"] as const;
 const told = (split: SceneSplit, length: number) =>
-  conversations(toldScenes(scenes({ split, seed: 0, length, questions: 6, families: FAMILIES, kinds: KINDS })), {
-    encoder: honeybeeEncoder({ tokenizer }),
+  conversations(toldScenes(scenes({ split, seed: 0, length, questions: 6, families: FAMILIES, kinds: KINDS }), lists), {
+    ...{ encoder: honeybeeEncoder({ tokenizer }), weight },
   });
 const learn = stage({
   name: "tell",
@@ -28,8 +30,8 @@ const learn = stage({
   data: told("train", steps * BATCH),
   validation: told("validation", 200),
   ...{ steps, batchSize: BATCH, clip: 1 },
-  optimizer: adamW({ lr: 2e-3, betas: [0.9, 0.98], weight_decay: 0.05 }),
-  schedule: cosine({ warmup_ratio: 0.05 }),
+  optimizer: adamW({ lr: 1.5e-3, betas: [0.9, 0.98], weight_decay: 0.05 }),
+  schedule: cosine({ warmup_steps: 100 }),
 });
 const progress = new ProgressLine();
 const model = freshText({ language: languageModel(), tokenizer, prompt: honeybeePrompt }, { seed: 0 });

@@ -28,6 +28,9 @@ export const TOKENIZER: string = here("tokenizer");
 
 export const tokenizer: Tokenizer = await loadTokenizer(TOKENIZER);
 
+/** How much a target counts in an answer of so many: unweighted, captions and boxes would drown what has two, like "yes". */
+export const weight = (length: number): number => (length > 8 ? 1 / Math.sqrt(length) : 1 / length);
+
 /**
  * The features of the last layer but one are the lab's, as in Honeybee and LLaVA: the last layer is free to gather what the
  * caption is about, and the one before still says what is where.

@@ -15,28 +15,30 @@ const QUESTIONS = {
 } as const;
 export type Listing = keyof typeof QUESTIONS;
 
-/** Up to `count` of the lists, drawn anew for each picture, behind its own questions. */
+/** `count` of the lists, drawn anew for each picture, behind its own questions. */
 export function withListings(scenes: SceneDataset, lists: readonly Listing[], count = 1): Dataset {
   return {
     name: `${scenes.name} with ${count} of ${lists.join(", ")}`,
     length: scenes.length,
     async sample(index) {
       const sample = await scenes.sample(index);
-      const { scene, id, conversations } = sample;
-      const stream = random(3, id);
-      const drawn = lists.length === 1 ? lists : shuffled(stream, lists).slice(0, count);
-      const turns = drawn.flatMap((list): Turn[] => {
-        const rows = LISTS[list](scene, stream);
-        return rows.length === 0
-          ? []
-          : [
-              { from: "human", value: QUESTIONS[list] },
-              { from: "gpt", value: `${rows.join(", ")}.` },
-            ];
-      });
-      return { ...sample, conversations: [...conversations, ...turns] };
+      return { ...sample, conversations: [...sample.conversations, ...listings(sample.scene, sample.id, lists, count)] };
     },
   };
+}
+
+/** The turns of `count` of the lists; `name` says which. A list that would be empty is left out. */
+export function listings(scene: Scene, name: string, lists: readonly Listing[], count: number): Turn[] {
+  const stream = random(3, name);
+  const drawn = lists.length === 1 ? lists : shuffled(stream, lists).slice(0, count);
+  return drawn.flatMap((list): Turn[] => {
+    const rows = LISTS[list](scene, stream);
+    if (rows.length === 0) return [];
+    return [
+      { from: "human", value: QUESTIONS[list] },
+      { from: "gpt", value: `${rows.join(", ")}.` },
+    ];
+  });
 }
 
 type Rows = (scene: Scene, stream: Random) => string[];

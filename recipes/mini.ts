@@ -18,7 +18,7 @@ import { parseArgs } from "node:util";
 import { honeybeeEncoder, type SceneDataset, type ScenesOptions, scenes } from "@waggle/data";
 import { fresh } from "@waggle/mllm";
 import { adamW, constant, conversations, cosine, ProgressLine, type Stage, stage, train } from "@waggle/train";
-import { runs, TOKENIZER, tokenizer } from "./base-parts.ts";
+import { runs, TOKENIZER, tokenizer, weight } from "./base-parts.ts";
 import { writeHoneybee } from "./honeybee-folder.ts";
 import { type Listing, withListings } from "./listings.ts";
 import { miniComposition, sizes } from "./mini-model.ts";
@@ -43,8 +43,6 @@ const spell = (name: string, saying: Saying, seed: number, steps: number, lr: nu
     ...{ steps, batchSize: 64, optimizer: adamW({ ...adam, lr }), schedule: cosine({ warmup_steps: 50, min_lr: 1e-4 }) },
   });
 
-/** How much a target counts in an answer of so many: unweighted, captions and boxes would drown what has two, like "yes". */
-const weight = (length: number): number => (length > 8 ? 1 / Math.sqrt(length) : 1 / length);
 const encoder = honeybeeEncoder({ tokenizer });
 
 /** Eight pictures a step: steps, not pictures, are what finding a word takes. */

@@ -1,6 +1,7 @@
 /** Drawn scenes in words: captions for the encoder, one wrong caption for each, and tellings for the language model. */
 import type { Dataset, Scene, SceneDataset, Thing, Turn } from "@waggle/data";
 import { type Random, random } from "@waggle/nn";
+import { type Listing, listings } from "./listings.ts";
 
 /** What is asked in the lab: five families that need no place, five that do. Few scenes allow "near" and "between", so they go first. */
 export const FAMILIES = { color: 1, shape: 1, size: 1, exist: 1, count: 1, where: 1, rel: 1, near: 3, between: 9, phrase: 1 } as const;
@@ -35,8 +36,8 @@ export function telling({ things }: Scene, name: string): string {
   return listed(things, random(2, name), ({ center: [x, y] }) => `[${x.toFixed(2)},${y.toFixed(2)}]`);
 }
 
-/** Scenes told instead of shown: the telling stands where a picture's visual tokens will, and the scene's own questions follow. */
-export function toldScenes(scenes: SceneDataset): Dataset {
+/** Scenes told instead of shown: the telling stands where a picture's visual tokens will; its own questions follow, and `lists` of them. */
+export function toldScenes(scenes: SceneDataset, lists: readonly Listing[] = []): Dataset {
   return {
     name: `${scenes.name} told`,
     length: scenes.length,
@@ -47,7 +48,7 @@ export function toldScenes(scenes: SceneDataset): Dataset {
         { from: "human", value: asked(question, i) },
         { from: "gpt", value: answer },
       ]);
-      return { id, images: [], conversations };
+      return { id, images: [], conversations: [...conversations, ...listings(scene, id, lists, 1)] };
     },
   };
 }

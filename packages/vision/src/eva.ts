@@ -178,7 +178,8 @@ class EvaAttention extends Module {
 
   forward(x: Value): Value {
     const [B, N, C] = shapeOf(x, "B N C");
-    const split = ops.reshape(ops.linear(x, this.qkv.weight, this.#bias()), [B, N, 3, this.#heads, C / this.#heads]);
+    const [mapped, bias] = [this.qkv.forward(x), this.#bias()]; // a LoRA pair has its own forward
+    const split = ops.reshape(bias === null ? mapped : ops.add(mapped, bias), [B, N, 3, this.#heads, C / this.#heads]);
     const [q, k, v] = ops.split(ops.transpose(split, [2, 0, 3, 1, 4]), [1, 1, 1], 0).map((part) => ops.squeeze(part, 0)); // [B, heads, N, C/heads]
     const attended = ops.attention(q as Value, k as Value, v as Value);
     return this.proj.forward(ops.reshape(ops.transpose(attended, [0, 2, 1, 3]), [B, N, C]));
