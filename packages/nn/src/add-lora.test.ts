@@ -125,6 +125,7 @@ describe("mistakes", () => {
   test.each([
     ["q_proj", 'a regular expression for whole paths, as layers.0.q_proj. Write .*q_proj, or a list: ["q_proj"].'],
     ["(", "( is no regular expression."],
+    [[], "target_modules: expected at least one layer."],
   ])("%s", (target_modules, message) => expect(() => add({ target_modules })).toThrow(message));
 
   test("an option that nobody reads", () => {

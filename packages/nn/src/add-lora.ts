@@ -27,6 +27,7 @@ export function addLora(root: Module, options: LoraOptions): ReadonlyMap<string,
   const chosen = linears.filter(([path]) => targets.some(({ matches }) => matches?.(path)));
   refuse("addLora", [
     ...shapeProblems(shape),
+    ...(targets.length === 0 ? [{ field: "target_modules", message: "expected at least one layer." }] : []),
     ...targets.flatMap((target) => targetProblems(target, linears, root)),
     ...chosen.flatMap(([path, linear]) => (linear instanceof LoraLinear && !linear.has(shape) ? [otherPair(path)] : [])),
   ]);

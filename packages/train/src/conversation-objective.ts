@@ -19,6 +19,7 @@ import { type EncodedSample, IGNORE, IMAGE } from "@waggle/data";
 import { dimMul, input, ops, shapeOf, symbol, type Value } from "@waggle/graph";
 import { causalCache, type LanguageModel } from "@waggle/language";
 import type { Composition } from "@waggle/mllm";
+import { ConfigError } from "@waggle/nn";
 import { Tensor } from "onnxruntime-common";
 import { crossEntropy, type MicroBatch, type Objective, rowsAt } from "./objective.ts";
 
@@ -51,7 +52,18 @@ export function conversationObjective({ inputs, logits }: ConversationGraph, los
   const target_ids = input("target_ids", "int64", [M]);
   if (!weighted) return { inputs: { ...inputs, target_ids }, loss: loss(logits, target_ids) };
   const target_weights = input("target_weights", "float32", [M]);
-  return { inputs: { ...inputs, target_ids, target_weights }, loss: loss(logits, target_ids, target_weights) };
+  const weightedLoss = loss(logits, target_ids, target_weights);
+  if (!isMadeFrom(weightedLoss, target_weights)) {
+    const message = "the loss does not use target_weights, its third argument; they would only change what its sum is divided by.";
+    throw new ConfigError("conversations", [{ field: "weight", message }]);
+  }
+  return { inputs: { ...inputs, target_ids, target_weights }, loss: weightedLoss };
+}
+
+function isMadeFrom(value: Value, source: Value): boolean {
+  const found = new Set([value]); // grows while it is gone through
+  for (const { node } of found) for (const operand of node?.inputs ?? []) found.add(operand);
+  return found.has(source);
 }
 
 /** The visual tokens of a batch, in order: [R, D]. */

@@ -182,11 +182,22 @@ class StageLoop {
       const { value, done } = await source.next();
       if (done) throw noBatches(this.#stage);
       waitMs += performance.now() - asked;
-      for (const { id, reason } of value.skipped) await this.#run.emit({ type: "skipped", id, reason });
+      await this.#tellSkipped(value);
       micro.push(value.micro);
       next = value.next;
     }
     return { micro, waitMs, next };
+  }
+
+  async #tellSkipped({ skipped }: TaskBatch): Promise<void> {
+    for (const { id, reason } of skipped) await this.#run.emit({ type: "skipped", id, reason });
+  }
+
+  async *#microBatches(source: AsyncIterable<TaskBatch>): AsyncIterable<MicroBatch> {
+    for await (const batch of source) {
+      await this.#tellSkipped(batch);
+      yield batch.micro;
+    }
   }
 
   async #save(loss: number): Promise<void> {
@@ -210,7 +221,7 @@ class StageLoop {
     if (!validation) return mean(this.#losses);
     const { batchSize, onBroken } = this.#stage;
     const request = { batchSize, onBroken, seed: 0, order: "sequential", epochs: 1, start: { epoch: 0, position: 0 } } as const;
-    const loss = await trainer.evaluate(microBatches(validation.batches(request)));
+    const loss = await trainer.evaluate(this.#microBatches(validation.batches(request)), validation.objective);
     await emit({ type: "validation", step, loss });
     return loss;
   }
@@ -228,10 +239,6 @@ class StageLoop {
       yield { name: `earlier.${path}`, dtype: "float32", shape, read: () => source.read() };
     }
   }
-}
-
-async function* microBatches(source: AsyncIterable<TaskBatch>): AsyncIterable<MicroBatch> {
-  for await (const { micro } of source) yield micro;
 }
 
 function mean(losses: readonly number[]): number {

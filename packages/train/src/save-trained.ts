@@ -21,11 +21,14 @@ export async function saveTrained(model: Assembly, modules: Module, learnt: Read
     return folder;
   }
   const whole = new Set([...learnt.keys(), ...(model.initialized ?? [])].filter((path) => !/\.lora_[AB]\.weight$/.test(path)));
-  const pairs = [...modules.namedModules()].flatMap(([path, module]) => (module instanceof LoraLinear ? [`${path}.weight`] : []));
-  // A layer that learnt beside its pair has no place in an adapter: then all pairs go into their layers.
-  const both = pairs.some((path) => whole.has(path));
+  const pairs = [...modules.namedModules()].flatMap(([path, module]) =>
+    module instanceof LoraLinear ? [{ path, weight: module.weight, bias: module.bias }] : [],
+  );
+  // A layer whose weight (under any of its names) or bias learnt beside its pair has no place in an adapter: then all pairs go into their layers.
+  const parameters = [...modules.parameterPaths()].filter(([path]) => whole.has(path)).map(([, parameter]) => parameter);
+  const both = pairs.some(({ weight, bias }) => parameters.some((parameter) => parameter === weight || parameter === bias));
   const restore = both ? mergeLora(modules) : () => {};
-  if (both) for (const path of pairs) whole.add(path);
+  if (both) for (const { path } of pairs) whole.add(`${path}.weight`);
   const spelling = adapterKeys ? { spelling: adapterKeys.keyOf } : {};
   const options = { base_model_name_or_path: origin.id, trained: whole, ...spelling };
   await saveAdapter(folder, modules, options).finally(restore);

@@ -1,4 +1,5 @@
 /** A stage of training as a value: what learns, from what, and how. Published recipes are stages to be spread and changed. */
+import { inspect } from "node:util";
 import type { Dataset } from "@waggle/data";
 import { ConfigError, type ConfigProblem, checkOptions, type LoraOptions } from "@waggle/nn";
 import { conversations } from "./conversation-task.ts";
@@ -77,7 +78,7 @@ export function stage(options: StageOptions): Stage {
   checkOptions(where, options, known);
   const problems: ConfigProblem[] = [];
   const check = (field: keyof StageOptions, holds: boolean, expected: string): void => {
-    if (!holds) problems.push({ field, message: `expected ${expected}, got ${String(options[field])}.` });
+    if (!holds) problems.push({ field, message: `expected ${expected}, got ${inspect(options[field])}.` });
   };
   const whole = (value: number | undefined): boolean => value === undefined || (Number.isInteger(value) && value >= 1);
   const oneOf = (value: string | undefined, ...names: string[]): boolean => value === undefined || names.includes(value);
@@ -90,6 +91,12 @@ export function stage(options: StageOptions): Stage {
   check("average", oneOf(options.average, "targets", "micro-batches"), '"targets" or "micro-batches"');
   check("order", oneOf(options.order, "shuffled", "length-grouped", "sequential"), '"shuffled", "length-grouped" or "sequential"');
   check("onBroken", oneOf(options.onBroken, "skip", "stop"), '"skip" or "stop"');
+  check("optimizer", typeof options.optimizer?.kernel === "string", "what adamW() or sgd() returns");
+  check(
+    "schedule",
+    options.schedule === undefined || typeof options.schedule?.factor === "function",
+    "what constant(), linear() or cosine() returns",
+  );
   check("recompute", options.recompute === undefined || typeof options.recompute === "boolean", "true or false");
   if (!(options.data?.length > 0)) problems.push({ field: "data", message: "holds no samples." });
   else if (options.order === "length-grouped" && taskOf(options.data).measured === false)

@@ -3,11 +3,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSafetensors, readFloat32 } from "@waggle/checkpoint";
-import type { Dataset, Sample } from "@waggle/data";
-import { type Assembly, assemble } from "@waggle/mllm";
+import { DataError, type Dataset, type Sample } from "@waggle/data";
+import { type Assembly, assemble, image } from "@waggle/mllm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { conversations } from "./conversation-task.ts";
 import type { TrainEvent } from "./log/train-event.ts";
+import { crossEntropy } from "./objective.ts";
 import { adamW } from "./optimizer.ts";
 import { type StageOptions, stage } from "./stage.ts";
 import type { Task } from "./task.ts";
@@ -167,4 +168,65 @@ test("Honeybee's table of positions, published with a row more than the projecto
   const table = new Map(loaded).get("multi_modal_projector.pos_emb")?.source;
   if (!table) throw new Error("the projector has a table of positions.");
   expect(await readFloat32(table)).toEqual((await tensorsOf(checkpoint))["parameter.multi_modal_projector.pos_emb"]);
+});
+
+describe("validation is by its own objective", () => {
+  const validated = async (options: Partial<StageOptions>): Promise<number> => {
+    let loss = Number.NaN;
+    const onEvent = (event: TrainEvent): void => {
+      if (event.type === "validation") loss = event.loss;
+    };
+    await run({ stages: [part({ trainable: ["projector"], steps: 1, ...options })], out: newFolder(), onEvent });
+    return loss; // of text, which the projector does not change
+  };
+  const shorter = conversations(data, { weight: (length) => 1 / length });
+
+  test("targets that count alike beside a stage in which they do not, and the other way about", async () => {
+    const alike = await validated({ validation: data });
+    expect(await validated({ data: shorter, validation: data })).toBe(alike);
+    const weighted = await validated({ data: shorter, validation: shorter });
+    expect(weighted).not.toBeCloseTo(alike, 3);
+    expect(await validated({ validation: shorter })).toBe(weighted);
+  });
+
+  test("a broken sample of it is named", async () => {
+    const sample = (index: number): Sample => {
+      if (index === 1) throw new DataError("bad-sample", "is torn.");
+      return data.sample(index) as Sample;
+    };
+    const skipped: string[] = [];
+    const onEvent = (event: TrainEvent): void => void (event.type === "skipped" && skipped.push(event.reason));
+    const stages = [part({ trainable: ["projector"], steps: 1, onBroken: "skip", validation: { ...data, sample } })];
+    await run({ stages, out: newFolder(), onEvent });
+    expect(skipped).toEqual(["is torn."]);
+  });
+});
+
+test("a loss that leaves the weights of targets out is refused", async () => {
+  const deaf = conversations(data, { weight: (length) => 1 / length, loss: (logits, ids) => crossEntropy(logits, ids) });
+  await expect(run({ stages: [part({ trainable: ["projector"], data: deaf })], out: newFolder() })).rejects.toThrow(
+    /weight: the loss does not use target_weights/,
+  );
+});
+
+test("a bias that learns beside its layer's LoRA pair is kept", async () => {
+  const path = "vision_tower.vision_model.encoder.layers.0.self_attn.q_proj";
+  const seen: Dataset = {
+    ...data,
+    sample: () => ({
+      ...{ id: "scene", images: [image(join(golden, "scene.png"))] },
+      conversations: [
+        { from: "human", value: "<image>\nWhat is it?" },
+        { from: "gpt", value: "a house" },
+      ],
+    }),
+  };
+  const learn = part({ trainable: [`${path}.bias`], lora: lora(path), data: seen });
+  const { trained } = await run({ stages: [learn], out: newFolder() });
+  const biasOf = async ({ composition }: Assembly): Promise<Float32Array> => {
+    const bias = new Map(composition?.modules.parameterPaths()).get(`${path}.bias`)?.source;
+    return bias ? readFloat32(bias) : expect.unreachable();
+  };
+  expect(await biasOf(await assemble(trained))).toEqual(await biasOf(model));
+  expect(await biasOf(model)).not.toEqual(await biasOf(await assemble(golden)));
 });

@@ -53,7 +53,7 @@ export class Trainer implements Disposable {
   readonly #rates: readonly Rate[];
   readonly #parameters: readonly Resident[];
   readonly #state: Readonly<Record<string, readonly Resident[]>>;
-  #lossOnly: Session | null = null;
+  readonly #lossOnly = new Map<Objective, Session>();
   #steps = 0;
 
   private constructor(
@@ -162,16 +162,21 @@ export class Trainer implements Disposable {
     return { loss, gradients: read };
   }
 
-  /** The mean loss over all targets, without learning. */
-  async evaluate(microBatches: Iterable<MicroBatch> | AsyncIterable<MicroBatch>): Promise<number> {
-    const { runtime, objective, trainable, weights, signal } = this.#options;
+  /** The mean loss over all targets, without learning; by another objective where the micro-batches are another task's. */
+  async evaluate(
+    microBatches: Iterable<MicroBatch> | AsyncIterable<MicroBatch>,
+    objective: Objective = this.#options.objective,
+  ): Promise<number> {
+    const { runtime, trainable, weights, signal } = this.#options;
     const { inputs, loss: sum } = objective.evaluation ?? objective;
     const graph = { name: "loss", inputs: { ...inputs, ...Object.fromEntries(trainable) }, outputs: { loss: sum } };
-    this.#lossOnly ??= await runtime.compile(graph, { ...(weights && { weights }), ...(signal && { signal }) });
+    const session =
+      this.#lossOnly.get(objective) ?? (await runtime.compile(graph, { ...(weights && { weights }), ...(signal && { signal }) }));
+    this.#lossOnly.set(objective, session);
     let [loss, count] = [0, 0];
     for await (const { feeds, targets } of microBatches) {
       const used = Object.fromEntries(Object.entries(feeds).filter(([name]) => name in inputs));
-      const result = await this.#lossOnly.run({ ...used, ...this.#weights() }, signal ? { signal } : {});
+      const result = await session.run({ ...used, ...this.#weights() }, signal ? { signal } : {});
       loss += Number((result.loss as Tensor).data[0]);
       count += targets;
     }
@@ -191,7 +196,7 @@ export class Trainer implements Disposable {
 
   dispose(): void {
     this.#session.dispose();
-    this.#lossOnly?.dispose();
+    for (const session of this.#lossOnly.values()) session.dispose();
     for (const resident of [...this.#parameters, ...Object.values(this.#state).flat()]) resident.dispose();
   }
 
