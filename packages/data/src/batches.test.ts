@@ -197,7 +197,7 @@ describe("broken samples", () => {
         },
         {
           "id": "n3",
-          "reason": "every label is masked: the answer was cut off or is empty, or the family's length check failed.",
+          "reason": "every label is masked: there is no answer from gpt, it was cut off or is empty, or the family's length check failed.",
         },
         {
           "id": "n4",

@@ -213,7 +213,8 @@ export function checkEncoded({ input_ids, labels }: EncodedSample, pictureTokens
     throw new DataError("bad-sample", `its pictures make ${expected} visual tokens, the encoded conversation has places for ${places}.`);
   }
   if (labels.every((label) => label === IGNORE)) {
-    throw new DataError("no-targets", "every label is masked: the answer was cut off or is empty, or the family's length check failed.");
+    const why = "there is no answer from gpt, it was cut off or is empty, or the family's length check failed";
+    throw new DataError("no-targets", `every label is masked: ${why}.`);
   }
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { openCaptions } from "./captions.ts";
@@ -42,11 +42,13 @@ test("image and caption, as a list and as lines; lengths in words", async () => 
     { id: "x", image: "b/c.png", caption: "" },
   ];
   for (const text of [JSON.stringify(rows), rows.map((row) => JSON.stringify(row)).join("\n")]) {
-    using dataset = await openCaptions(await file("captions.json", text), { images: "/pictures" });
+    const path = await file("captions.json", text);
+    const folder = dirname(path);
+    using dataset = await openCaptions(path, { images: folder });
     expect(await Promise.all([0, 1].map((i) => dataset.sample(i)))).toEqual([
       {
         id: "row 0",
-        images: [{ type: "image", source: "/pictures/a.jpg" }],
+        images: [{ type: "image", source: join(folder, "a.jpg") }],
         conversations: [
           { from: "human", value: "<image>" },
           { from: "gpt", value: "a bee" },
@@ -54,7 +56,7 @@ test("image and caption, as a list and as lines; lengths in words", async () => 
       },
       {
         id: "x",
-        images: [{ type: "image", source: "/pictures/b/c.png" }],
+        images: [{ type: "image", source: join(folder, "b/c.png") }],
         conversations: [
           { from: "human", value: "<image>" },
           { from: "gpt", value: "" },
@@ -87,5 +89,6 @@ test("broken rows and options", async () => {
   );
   expect(() => dataset.sample(1)).toThrow("row 1: expected");
   expect(dataset.lengthOf?.(0)).toEqual({ length: 1, multimodal: true });
+  await expect(openCaptions(path, { images: `${path}s` })).rejects.toThrow("broken.jsons: no such folder of pictures.");
   await expect(openCaptions(path, { instructions: ["Describe this."] })).rejects.toThrow('"Describe this." shows no <image>');
 });

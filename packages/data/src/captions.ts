@@ -5,7 +5,7 @@
 import { resolve } from "node:path";
 import { image } from "@waggle/image";
 import { IMAGE_PLACEHOLDER } from "@waggle/text";
-import { shown, wordCount } from "./conversations.ts";
+import { checkFolder, shown, wordCount } from "./conversations.ts";
 import { checkOptions, DataError, wholeFrom } from "./data-error.ts";
 import type { Dataset } from "./dataset.ts";
 import { RowFile } from "./row-file.ts";
@@ -32,6 +32,7 @@ export async function openCaptions(path: string, options: CaptionOptions = {}): 
     wholeFrom(0, "seed", seed),
     ...instructions.map((line) => (line.includes(IMAGE_PLACEHOLDER) ? null : `instructions: ${JSON.stringify(line)} shows no <image>.`)),
   ]);
+  await checkFolder(options.images);
   const rows = await RowFile.open(path, signal);
   return {
     name: path,

@@ -34,12 +34,12 @@ describe("the same rows", () => {
     ["a list of lines", `[\r\n${rows.map((one) => JSON.stringify(one)).join(",\r\n")}\r\n]`],
     ["JSON lines", `${rows.map((one) => JSON.stringify(one)).join("\n")}\n\n`],
   ])("from %s", async (name, text) => {
-    using dataset = await openConversations(await file(`${name}.json`, text), { images: "/pictures" });
+    using dataset = await openConversations(await file(`${name}.json`, text), { images: folder });
     expect(dataset.length).toBe(rows.length);
     for (const i of [0, 1, 4999, 9999]) {
       expect(await dataset.sample(i)).toEqual({
         id: `r${i}`,
-        images: [{ type: "image", source: `/pictures/${i}.png` }],
+        images: [{ type: "image", source: join(folder, `${i}.png`) }],
         conversations: row(i).conversations,
       });
     }
@@ -118,6 +118,10 @@ describe("files that are not rows", () => {
   test("no file, a folder, a misspelt option", async () => {
     await expect(openConversations(join(folder, "nothing.json"))).rejects.toMatchObject({ code: "not-found" });
     await expect(openConversations(folder)).rejects.toMatchObject({ code: "unreadable" });
+    const missing = join(folder, "gone");
+    await expect(openConversations(join(folder, "few.json"), { images: missing })).rejects.toThrow(
+      `${missing}: no such folder of pictures.`,
+    );
     const misspelt = { images: "pictures", image: "pictures" };
     await expect(openConversations(join(folder, "few.json"), misspelt)).rejects.toThrow(
       "image: is not an option. There are: images, signal.",

@@ -2,6 +2,7 @@
  * Conversations in LLaVA's format: `[{ "id", "image"?, "conversations": [{ "from": "human" | "gpt", "value" }, …] }, …]`,
  * as a list or as JSON lines. `image` is a file name, or a list of them, in the folder of pictures.
  */
+import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { image } from "@waggle/image";
 import { checkOptions, DataError } from "./data-error.ts";
@@ -18,6 +19,7 @@ export interface OpenOptions {
 /** Finds the rows, keeps the file open, and reads a row when it is asked for. */
 export async function openConversations(path: string, options: OpenOptions = {}): Promise<Dataset & Disposable> {
   checkOptions("openConversations", options, ["images", "signal"]);
+  await checkFolder(options.images);
   const rows = await RowFile.open(path, options.signal);
   const folder = options.images ?? resolve(path, "..");
   return {
@@ -27,6 +29,12 @@ export async function openConversations(path: string, options: OpenOptions = {})
     lengthOf: (index) => lengthOf(rows, index),
     [Symbol.dispose]: () => rows.dispose(),
   };
+}
+
+/** Said when a file is opened: otherwise the first picture says it, of validation data many steps later. */
+export async function checkFolder(images: string | undefined): Promise<void> {
+  if (images === undefined || (await stat(images).catch(() => null))?.isDirectory()) return;
+  throw new DataError("not-found", "no such folder of pictures.", { file: images });
 }
 
 function readSample(rows: RowFile, row: number, folder: string): Sample {
