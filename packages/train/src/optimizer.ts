@@ -1,4 +1,5 @@
 /** Optimisers as values: what is done to a parameter, and with which rate and decay to which. The work is worker/optimizer.mjs. */
+import { inspect } from "node:util";
 import { ConfigError, type ConfigProblem, checkOptions, LayerNorm, type Module, type Parameter, RMSNorm } from "@waggle/nn";
 import { type ParameterPattern, patternMatches } from "./select.ts";
 
@@ -90,7 +91,7 @@ function commonProblems({ lr, groups = [] }: Common, weight_decay: number): Conf
   const problems: ConfigProblem[] = [];
   const check = (field: string, value: number | undefined): void => {
     if (value === undefined || (Number.isFinite(value) && value >= 0)) return;
-    problems.push({ field, message: `expected a finite number ≥ 0, got ${value}.` });
+    problems.push({ field, message: `expected a finite number ≥ 0, got ${inspect(value)}.` });
   };
   check("lr", lr);
   check("weight_decay", weight_decay);

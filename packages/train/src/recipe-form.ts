@@ -135,7 +135,7 @@ export type Rest<T> = T extends readonly (infer Entry)[]
  * entry of a list leaves a gap, the others keep their numbers.
  */
 export function readForm(json: unknown): { readonly problems: readonly ConfigProblem[]; readonly rest: Rest<RecipeFields> } {
-  const result = recipe.safeParse(json);
+  const result = recipe.safeParse(json, { error: wrongType });
   if (result.success) return { problems: [], rest: result.data };
   const wrong = result.error.issues.flatMap(({ path, message, ...issue }) =>
     (issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...path, key]) : [path]).map((place) => ({ place, message })),
@@ -147,6 +147,12 @@ export function readForm(json: unknown): { readonly problems: readonly ConfigPro
     problems: wrong.map(({ place, message }) => ({ field: fieldOf(place), message })),
     rest: isObject ? (rest as Rest<RecipeFields>) : {},
   };
+}
+
+/** Zod would say `received undefined` of what is missing. */
+function wrongType({ code, expected, input }: z.core.$ZodRawIssue): string | undefined {
+  if (code !== "invalid_type") return undefined;
+  return input === undefined ? `is missing; expected ${expected}.` : `expected ${expected}, got ${JSON.stringify(input)}.`;
 }
 
 function leaveOut(from: unknown, [first, ...more]: readonly PropertyKey[]): void {

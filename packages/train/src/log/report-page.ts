@@ -43,7 +43,7 @@ function summary({ stages, steps, validation, elapsed, ended, skippedCount }: Re
 const figures = [
   { column: "loss", title: "Loss", of: "of the step" },
   { column: "gradNorm", title: "Gradient norm", of: "before clipping" },
-  { column: "lr", title: "Learning rate", of: "of the first parameter group" },
+  { column: "lr", title: "Learning rate", of: "of the optimiser; groups may have their own" },
   { column: "tokensPerSecond", title: "Tokens per second", of: "of the step" },
 ] as const;
 
