@@ -117,7 +117,8 @@ async function assembleFolder(model: ModelFolder, options: LoadOptions, began: n
 export async function readConfig(folder: string): Promise<ModelConfig> {
   const file = join(folder, "config.json");
   if (!(await readdir(folder)).includes("config.json")) {
-    const message = "there is no such file. A model's folder holds config.json, weights and a tokenizer.";
+    const holds = "A model's folder holds config.json, weights and a tokenizer";
+    const message = `there is no such file. ${holds}; what was trained in a composition of your own is loaded by that composition.`;
     throw new CheckpointError({ code: "not_found", file, message });
   }
   return readModelConfig(await readJson(file), file);
