@@ -47,7 +47,9 @@ export function blip2Composition({ vision, qformer, text }: Blip2Config): Compos
 }
 
 export function bindBlip2(composition: Composition, { source, tensors }: StateDict): void {
-  bindWeights(composition.modules, { source, tensors: splitQkvBias(tensors) }, blip2Key);
+  // A part of a bias that an adapter trained stands beside the whole bias, under its own name, and takes the part's place.
+  const parts = [...splitQkvBias(tensors)].filter(([key]) => tensors.has(key) || !tensors.has(blip2Key(key)));
+  bindWeights(composition.modules, { source, tensors: new Map(parts) }, blip2Key);
 }
 
 /** The composition's spelling of a key in a Hugging Face file. */
