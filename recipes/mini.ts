@@ -6,7 +6,6 @@
  *     words     encoder, projector and embeddings: visual tokens become sums of words, see visual-words.ts
  *     things    the same, one token for each thing
  *     look      language model, over visual tokens that stay as they are: captions, lists of things, few families of questions
- *     ask       language model: all families
  *     list      language model: lists of what questions ask for one by one
  *     answers   everything: all families, and lists
  *
@@ -46,9 +45,8 @@ const spell = (name: string, saying: Saying, seed: number, steps: number, lr: nu
 const encoder = honeybeeEncoder({ tokenizer });
 
 /** Eight pictures a step: steps, not pictures, are what finding a word takes. */
-const asked = (name: string, seed: number, steps: number, options: Partial<ScenesOptions>, lists: readonly Listing[], listed = 1) => {
-  const pictures = drawn(seed, steps * 8, options);
-  const data = conversations(lists.length > 0 ? withListings(pictures, lists, listed) : pictures, { encoder, weight });
+const asked = (name: string, seed: number, steps: number, options: Partial<ScenesOptions>, lists: readonly Listing[], count = 1) => {
+  const data = conversations(withListings(drawn(seed, steps * 8, options), lists, count), { encoder, weight });
   return { ...common, name, data, steps, batchSize: 8 };
 };
 /** The language model alone. The rate stays high, for long nothing is found at all; the words must not leave the visual tokens behind. */
@@ -71,13 +69,12 @@ const stages: readonly Stage[] = [
   spell("words", "parts", 1, 900, 1.5e-3),
   spell("things", "things", 4, 400, 1e-3),
   stage({ ...asked("look", 3, 2500, { questions: 4, kinds: thingsOnly, families: few }, ["things"]), ...beside }),
-  stage({ ...asked("ask", 6, 1500, { questions: 8, kinds: everyKind, families: { ...families, caption: 1.2 } }, []), ...beside }),
   stage({
-    ...asked("list", 7, 1000, { questions: 4, kinds: thingsOnly, families: { ...few, exist: 2, count: 2, rel: 2 } }, all, 3),
+    ...asked("list", 7, 2000, { questions: 4, kinds: thingsOnly, families: { ...few, exist: 2, count: 2, rel: 2 } }, all, 3),
     ...beside,
   }),
   stage({
-    ...asked("answers", 5, 6000, { questions: 6, kinds: everyKind, families }, all, 2),
+    ...asked("answers", 5, 12000, { questions: 6, kinds: everyKind, families }, all, 2),
     trainable: ["vision", "projector", "language"],
     schedule: cosine({ warmup_steps: 100, min_lr: 3e-5 }),
     optimizer: adamW({
