@@ -1,5 +1,5 @@
 /** A run's stages gone through without training: a pattern of the last one that names nothing is known before the first begins. */
-import { addLora, ConfigError, type ConfigProblem, Linear, type LoraOptions, type Module } from "@waggle/nn";
+import { addLora, ConfigError, type ConfigProblem, Embedding, Linear, type LoraLinear, type LoraOptions, type Module } from "@waggle/nn";
 import { groupProblems, type ParameterGroup } from "./optimizer.ts";
 import { type ParameterPattern, patternMatches, patternProblems } from "./select.ts";
 
@@ -22,10 +22,27 @@ export function rehearse(modules: Module, stages: readonly Plan[]): readonly Con
   return problems;
 }
 
+/** Pairs over weights that other layers have, too: of W + s·B·A and W in one place of the base, only one could be loaded again. */
+function sharedWeights(modules: Module, pairs: ReadonlyMap<string, LoraLinear>): readonly ConfigProblem[] {
+  const tables = [...modules.namedModules()].filter(([, module]) => module instanceof Embedding) as [string, Embedding][];
+  return [...pairs].flatMap(([path, { weight }]) =>
+    tables
+      .filter(([, table]) => table.weight === weight)
+      .map(([other]) => ({
+        field: "lora.target_modules",
+        message: `${path} has its weight from ${other} (tied): a pair there cannot be saved over this base. Leave it out, or train ${other}.`,
+      })),
+  );
+}
+
 function stageProblems(modules: Module, { trainable, lora, groups }: Plan): readonly ConfigProblem[] {
   let [pairs, refused]: [readonly string[], readonly ConfigProblem[]] = [[], []];
   try {
-    if (lora) pairs = Array.from(addLora(modules, lora).keys(), (path) => `${path}.lora_*`);
+    if (lora) {
+      const added = addLora(modules, lora);
+      pairs = Array.from(added.keys(), (path) => `${path}.lora_*`);
+      refused = sharedWeights(modules, added);
+    }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     refused = error.problems.map(({ field, message }) => ({ field: `lora.${field}`, message }));

@@ -230,3 +230,11 @@ test("a bias that learns beside its layer's LoRA pair is kept", async () => {
   expect(await biasOf(await assemble(trained))).toEqual(await biasOf(model));
   expect(await biasOf(model)).not.toEqual(await biasOf(await assemble(golden)));
 });
+
+test("a LoRA pair at a head that is tied to the embeddings is refused before anything starts: it could not be loaded again", async () => {
+  model = await assemble(new URL("../../../golden/blip2-opt-tiny", import.meta.url).pathname);
+  const stages = [part({ lora: lora("lm_head") })];
+  await expect(train({ model, stages, out: newFolder() })).rejects.toThrow(
+    /stages\[0\]\.lora\.target_modules: language_model\.lm_head has its weight from language_model\.model\.decoder\.embed_tokens \(tied\)/,
+  );
+});
