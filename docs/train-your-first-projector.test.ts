@@ -1,6 +1,6 @@
 /** The page's recipe is one, and with WAGGLE_SLOW=1: what the page says of a run is what happens. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,7 +29,10 @@ async function node(file: string, ...args: string[]): Promise<string> {
 
 test("the recipe can be read", async () => {
   const row = { id: "0", conversations: [] };
-  for (const split of ["train", "validation"]) writeFileSync(join(folder, `${split}.json`), JSON.stringify([row]));
+  for (const split of ["train", "validation"]) {
+    mkdirSync(join(folder, split), { recursive: true });
+    writeFileSync(join(folder, `${split}.json`), JSON.stringify([row]));
+  }
   const { stages } = await readRecipe(join(folder, "recipe.json"), { mini });
   expect(stages).toMatchObject([{ name: "projector", trainable: ["projector"], steps: 60, batchSize: 12 }]);
 });
