@@ -238,3 +238,8 @@ test("a LoRA pair at a head that is tied to the embeddings is refused before any
     /stages\[0\]\.lora\.target_modules: language_model\.lm_head has its weight from language_model\.model\.decoder\.embed_tokens \(tied\)/,
   );
 });
+
+test("an optimizer or a schedule that is only its name is refused where the stage is written", () => {
+  const wrong = () => part({ optimizer: "adamW" as never, schedule: "cosine" as never });
+  expect(wrong).toThrow(/optimizer: expected what adamW\(\)[\s\S]*schedule: expected what constant\(\)/);
+});
