@@ -39,6 +39,17 @@ describe("abort", () => {
     }
   });
 
+  test("one signal for many pictures: Node has nothing to warn of", async () => {
+    const warnings: Error[] = [];
+    const heard = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", heard);
+    const { signal } = new AbortController();
+    await Promise.all(Array.from({ length: 20 }, () => processor.process([small], { signal })));
+    await setImmediate();
+    process.off("warning", heard);
+    expect(warnings).toEqual([]);
+  });
+
   test("after: nothing happens", async () => {
     const controller = new AbortController();
     const { pixel_values } = await processor.process([small], { signal: controller.signal });

@@ -1,4 +1,5 @@
 /** Requests to an executor as promises: who waits for which answer, and what becomes of them on abort, crash and dispose. */
+import { setMaxListeners } from "node:events";
 import type { Answer, JobMessage, ReplyOf, RequestName, RequestOf } from "./protocol.ts";
 import { RuntimeError, type RuntimeErrorCode } from "./runtime-error.ts";
 import type { Transport, TransportFactory } from "./transport.ts";
@@ -48,6 +49,7 @@ export class Channel {
       this.#post({ cancel: id }); // if it has begun it runs to its end, and its answer finds nobody
       this.#settle(id)?.reject(signal?.reason);
     };
+    if (signal) setMaxListeners(0, signal); // many requests may wait for one signal, and each takes its listener away again
     signal?.addEventListener("abort", abort, { once: true });
     try {
       this.#post({ id, name, request }, transfer);
