@@ -9,8 +9,10 @@
  *
  * reference  transformers `Blip2ForConditionalGeneration`, `Blip2Processor`
  */
+import { readFloat32 } from "@waggle/checkpoint";
 import { DataError, IGNORE, IMAGE, type SampleEncoder } from "@waggle/data";
-import type { StateDict } from "@waggle/nn";
+import type { WeightSource } from "@waggle/graph";
+import { computedSource, type StateDict } from "@waggle/nn";
 import { blip2QFormerKey, qFormer } from "@waggle/projectors";
 import { blip2, countPlaceholders, IMAGE_PLACEHOLDER, loadTokenizer, PromptError, type Tokenizer } from "@waggle/text";
 import { blip2VisionKey, eva, splitQkvBias } from "@waggle/vision";
@@ -50,6 +52,31 @@ export function bindBlip2(composition: Composition, { source, tensors }: StateDi
   // A part of a bias that an adapter trained stands beside the whole bias, under its own name, and takes the part's place.
   const parts = [...splitQkvBias(tensors)].filter(([key]) => tensors.has(key) || !tensors.has(blip2Key(key)));
   bindWeights(composition.modules, { source, tensors: new Map(parts) }, blip2Key);
+}
+
+/** The tensors as Hugging Face spells them: a part of a bias that an adapter trained goes back into the whole one. */
+export function publishedBlip2(tensors: ReadonlyMap<string, WeightSource>): ReadonlyMap<string, WeightSource> {
+  const trained = new Set<string>();
+  const whole = [...tensors].map(([key, source]): readonly [string, WeightSource] => {
+    if (!/\.qkv\.bias$/.test(key)) return [key, source];
+    const parts = ["q_bias", "", "v_bias"].map((part) => blip2Key(key).replace("qkv.bias", part));
+    const beside = parts.map((part) => tensors.get(part));
+    if (beside.every((part) => part === undefined)) return [key, source];
+    for (const part of parts) trained.add(part);
+    return [key, wholeBias(source, beside)];
+  });
+  return new Map(whole.filter(([key]) => !trained.has(key)));
+}
+
+/** [3C]: its thirds, or those [C] that take their places. */
+function wholeBias(source: WeightSource, thirds: readonly (WeightSource | undefined)[]): WeightSource {
+  const [length = 0] = source.shape;
+  const content = [source, ...thirds].map((part) => part?.fingerprint ?? "").join(" ");
+  return computedSource("float32", source.shape, `qkv.bias ${content}`, async () => {
+    const values = await readFloat32(source);
+    for (const [i, third] of thirds.entries()) if (third) values.set(await readFloat32(third), (i * length) / 3);
+    return values;
+  });
 }
 
 /** The composition's spelling of a key in a Hugging Face file. */

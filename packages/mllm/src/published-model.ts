@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { TensorSource } from "@waggle/checkpoint";
 import { llavaHf } from "@waggle/text";
 import { bindWeights } from "./bind.ts";
-import { bindBlip2, blip2Composition, blip2Key } from "./blip2.ts";
+import { bindBlip2, blip2Composition, blip2Key, publishedBlip2 } from "./blip2.ts";
 import { buildLanguage } from "./build-language.ts";
 import { publishedKey } from "./checkpoint-keys.ts";
 import { compose } from "./compose.ts";
@@ -78,7 +78,7 @@ async function tensorsOf(config: InPlace, model: ModelFolder, options: LoadOptio
       const state = await openWeights(model, options, blip2Key);
       bindBlip2(composition, state);
       const copies = copiesIn(composition.modules);
-      return new Map([...state.tensors].filter(([key]) => !copies.has(blip2Key(key))));
+      return publishedBlip2(new Map([...state.tensors].filter(([key]) => !copies.has(blip2Key(key)))));
     }
     default:
       return config satisfies never;
