@@ -3,7 +3,7 @@
  * asked about has to be found among the words and then among the visual tokens; in a list it stands right before its answer. Lists
  * teach the second step soon, and many times in one picture; with it at hand the questions follow.
  */
-import { COLORS, type Dataset, type Scene, type SceneDataset, SHAPES, type Thing, type Turn } from "@waggle/data";
+import { boxText, COLORS, type Dataset, type Scene, type SceneDataset, SHAPES, type Thing, type Turn } from "@waggle/data";
 import { type Random, random } from "@waggle/nn";
 
 const QUESTIONS = {
@@ -12,6 +12,9 @@ const QUESTIONS = {
   pairs: "Is there a thing?",
   nearest: "What is closest?",
   relations: "Is the thing left or right, above or below?",
+  across: "What is from left to right?",
+  down: "What is from top to bottom?",
+  boxes: "Where is everything?",
 } as const;
 export type Listing = keyof typeof QUESTIONS;
 
@@ -44,6 +47,10 @@ export function listings(scene: Scene, name: string, lists: readonly Listing[], 
 type Rows = (scene: Scene, stream: Random) => string[];
 
 const LISTS: Readonly<Record<Listing, Rows>> = {
+  across: inOrder(0),
+  down: inOrder(1),
+  /** "red star [0.10,0.20,0.30,0.40]" */
+  boxes: ({ things }, stream) => shuffled(stream, unique(things)).map((thing) => `${nameOf(thing)} ${boxText(thing.box)}`),
   /** "star red small top left": captions name the shape last, and teach to look it up by its colour; here all is looked up by it. */
   things: ({ things }, stream) =>
     shuffled(stream, things).map(({ shape, color, size, center: [x, y] }) =>
@@ -99,6 +106,11 @@ const LISTS: Readonly<Record<Listing, Rows>> = {
       });
   },
 };
+
+/** Names in the order of their middles on one axis: what comes next takes comparing. */
+function inOrder(axis: 0 | 1): Rows {
+  return ({ things }) => [...things].sort((a, b) => a.center[axis] - b.center[axis]).map(nameOf);
+}
 
 const NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 const nameOf = ({ color, shape }: Thing): string => `${color} ${shape}`;

@@ -55,7 +55,7 @@ const beside = {
   schedule: constant({ warmup_steps: 50 }),
   optimizer: adamW({ ...adam, lr: 1.5e-3, groups: [{ parameters: embeddings, lr: 1e-4 }] }),
 } as const;
-const all = ["things", "counts", "pairs", "nearest", "relations"] as const;
+const all = ["things", "counts", "pairs", "nearest", "relations", "across", "down", "boxes"] as const;
 const thingsOnly = { plain: 1, varied: 1 };
 const everyKind = { plain: 5, varied: 3, sign: 1, chart: 1 };
 const few = { color: 1, shape: 1, size: 0.5, where: 1, exist: 1, count: 1, near: 0.5, rel: 0.5, caption: 1.5 };
