@@ -118,7 +118,7 @@ const unique = (things: readonly Thing[]): Thing[] =>
   things.filter((one) => things.every((other) => other === one || nameOf(other) !== nameOf(one)));
 const distance = (a: Thing, b: Thing): number => Math.hypot(a.center[0] - b.center[0], a.center[1] - b.center[1]);
 
-function shuffled<T>(stream: Random, items: readonly T[]): T[] {
+export function shuffled<T>(stream: Random, items: readonly T[]): T[] {
   const rest = [...items];
   return items.flatMap(() => rest.splice(Math.floor(stream.uniform() * rest.length), 1));
 }

@@ -1,7 +1,7 @@
 /** Drawn scenes in words: captions for the encoder, one wrong caption for each, and tellings for the language model. */
 import type { Dataset, Scene, SceneDataset, Thing, Turn } from "@waggle/data";
 import { type Random, random } from "@waggle/nn";
-import { type Listing, listings } from "./listings.ts";
+import { type Listing, listings, shuffled } from "./listings.ts";
 
 /** What is asked in the lab: five families that need no place, five that do. Few scenes allow "near" and "between", so they go first. */
 export const FAMILIES = { color: 1, shape: 1, size: 1, exist: 1, count: 1, where: 1, rel: 1, near: 3, between: 9, phrase: 1 } as const;
@@ -74,9 +74,4 @@ function contents(things: readonly Described[]): string {
 
 function pairsOf<T>(items: readonly T[]): [T, T][] {
   return items.flatMap((a, i) => items.slice(i + 1).map((b): [T, T] => [a, b]));
-}
-
-function shuffled<T>(stream: Random, items: readonly T[]): T[] {
-  const rest = [...items];
-  return items.flatMap(() => rest.splice(Math.floor(stream.uniform() * rest.length), 1));
 }
