@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -273,7 +273,10 @@ describe("what cannot be loaded", () => {
         /names a base that cannot be opened\. \/data\/vicuna: .* Or pass `base`, where that model is\.$/,
       ) as string,
     });
-    expect((await failure(original, { base: original })).message).toContain("so it needs no base");
+    expect((await failure(original, { base: original })).message).toMatch(/so it needs no base\.$/);
+    const run = mkdtempSync(join(temporary, "run-"));
+    mkdirSync(join(run, "adapter"));
+    expect((await failure(run, { base: original })).message).toContain(`What a run of waggle train learnt is in ${join(run, "adapter")}.`);
   });
 
   test.each([

@@ -37,7 +37,8 @@ export async function openModelFolder(id: string, options: LoadOptions, include?
   if (!isAdapter && !isProjector) {
     if (options.base === undefined) return { id, folder, base: folder, config: folder, adapter: null, projector: null };
     const message = "the folder holds no adapter_config.json and no mm_projector.bin alone, so it needs no base.";
-    throw new ConfigError(folder, [{ field: "base", message }]);
+    const cure = names.includes("adapter") ? ` What a run of waggle train learnt is in ${join(id, "adapter")}.` : "";
+    throw new ConfigError(folder, [{ field: "base", message: `${message}${cure}` }]);
   }
   const adapter = isAdapter ? await openAdapter(folder, options.signal ? { signal: options.signal } : {}) : null;
   const baseId = options.base ?? adapter?.base_model;

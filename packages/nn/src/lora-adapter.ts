@@ -60,6 +60,12 @@ export async function openAdapter(folder: string, options: { readonly signal?: A
   const file = join(folder, "adapter_config.json");
   const { alphaOf, fan_in_fan_out, ...config } = readAdapterConfig(await readJson(file), file);
   const weights = (await exists(join(folder, "adapter_model.safetensors"))) ? "adapter_model.safetensors" : "adapter_model.bin";
+  if (!(await exists(join(folder, weights))))
+    throw new AdapterError(
+      folder,
+      "holds no weights: expected adapter_model.safetensors or adapter_model.bin beside adapter_config.json.",
+      [],
+    );
   const tensors = new Map((await openCheckpoint(join(folder, weights), options)).tensors);
   const beside = join(folder, "non_lora_trainables.bin");
   if (await exists(beside)) for (const [key, tensor] of (await openCheckpoint(beside, options)).tensors) tensors.set(key, tensor);

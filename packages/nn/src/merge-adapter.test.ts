@@ -109,6 +109,14 @@ describe("an adapter that cannot be merged", () => {
     expect((error as Error).message).toMatch(message);
   });
 
+  test("a config without weights", async () => {
+    const folder = variant("plain", {});
+    rmSync(join(folder, "adapter_model.safetensors"));
+    await expect(openAdapter(folder)).rejects.toThrow(
+      `${folder}: holds no weights: expected adapter_model.safetensors or adapter_model.bin`,
+    );
+  });
+
   test("half of a pair, matrices that do not multiply, magnitudes of DoRA: all in one error", async () => {
     const folder = variant("plain", {});
     const { tensors } = await openSafetensors(join(vectors, "plain", "adapter_model.safetensors"));

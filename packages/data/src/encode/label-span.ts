@@ -11,10 +11,13 @@ export function labelled(ids: readonly number[], targets: readonly LabelSpan[]):
 }
 
 /** One {@link IMAGE} per picture → one per visual token. */
-export function expanded({ input_ids, labels }: EncodedSample, pictureTokens: readonly number[]): EncodedSample {
+export function expanded(
+  { input_ids, labels }: EncodedSample,
+  pictureTokens: readonly number[],
+  cure = "Each picture needs one <image> where it belongs.",
+): EncodedSample {
   const places = input_ids.filter((id) => id === IMAGE).length;
   if (places !== pictureTokens.length) {
-    const cure = "Each picture needs one <image> where it belongs.";
     throw new DataError("bad-sample", `the conversation shows ${places} pictures, the sample has ${pictureTokens.length}. ${cure}`);
   }
   const [ids, wider]: [number[], number[]] = [[], []];

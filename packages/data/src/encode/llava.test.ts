@@ -183,8 +183,10 @@ describe("what cannot be encoded", () => {
   test("a picture that the conversation does not show, or shows twice", async () => {
     const encoder = await encoderOf(vicunaV1);
     expect(() => encoder.encode(shown(human("What?"), gpt("A cat.")), [4])).toThrowErrorMatchingInlineSnapshot(
-      `[DataError: the conversation shows 0 pictures, the sample has 1. Each picture needs one <image> where it belongs.]`,
+      `[DataError: the conversation shows 0 pictures, the sample has 1. LLaVA shows one picture in front of a turn, however many <image> stand in it. Give each a turn of its own, with one.]`,
     );
+    const two: Sample = { ...shown(human("<image>\n<image>\nWhich?"), gpt("A cat.")), images: [image("a.png"), image("b.png")] };
+    expect(() => encoder.encode(two, [4, 4])).toThrow(/shows 1 pictures, the sample has 2\. LLaVA shows one picture in front of a turn/);
     expect(() => encoder.encode(shown(human("<image>\nWhat?"), gpt("A cat."), human("<image>?"), gpt("Yes.")), [4])).toThrow(
       "shows 2 pictures",
     );

@@ -55,10 +55,13 @@ export function llavaEncoder(options: LlavaEncoderOptions): SampleEncoder {
     encode(sample, pictureTokens) {
       const conversations = sample.images.length > 0 ? placePictures(sample.conversations, options) : sample.conversations;
       const encoded = encode({ ...sample, conversations });
-      return cutTo(expanded(encoded, pictureTokens), maxLength);
+      return cutTo(expanded(encoded, pictureTokens, options.is_multimodal === false ? undefined : oneOfATurn), maxLength);
     },
   };
 }
+
+/** Of several `<image>` in one turn {@link placePictures} leaves one. */
+const oneOfATurn = "LLaVA shows one picture in front of a turn, however many <image> stand in it. Give each a turn of its own, with one.";
 
 /** One {@link IMAGE} per `<image>`, uncut where there are pictures. */
 type Encoding = (sample: Sample) => EncodedSample;
