@@ -5,7 +5,7 @@ import type { AdamWOptions, ParameterGroup, SgdOptions } from "./optimizer.ts";
 import type { FloorOptions, MiniGpt4ScheduleOptions, WarmupOptions } from "./schedule.ts";
 import type { StageOptions } from "./stage.ts";
 
-/** LLaVA conversations or captions, JSON or one JSON object per line; pictures are looked for in `images`. */
+/** LLaVA's conversations, JSON or one JSON object per line; pictures are looked for in `images`. */
 export interface DataFields {
   readonly file: string;
   readonly images?: string;
@@ -72,7 +72,7 @@ const optimizer = z.discriminatedUnion(
     }),
     fields({ type: z.literal("sgd"), ...common, momentum: z.number().exactOptional(), nesterov: z.boolean().exactOptional() }),
   ],
-  { error: ({ code }) => (code === "invalid_union" ? 'expected "adamW" or "sgd".' : undefined) },
+  { error: wrongKind('"adamW" or "sgd"') },
 );
 const warmup = { warmup_steps: z.number().exactOptional(), warmup_ratio: z.number().exactOptional() };
 const schedule = z.discriminatedUnion(
@@ -86,7 +86,7 @@ const schedule = z.discriminatedUnion(
       ...{ warmup_steps: z.number(), steps_per_epoch: z.number() },
     }),
   ],
-  { error: ({ code }) => (code === "invalid_union" ? 'expected "constant", "linear", "cosine" or "linearWarmupCosine".' : undefined) },
+  { error: wrongKind('"constant", "linear", "cosine" or "linearWarmupCosine"') },
 );
 const lora = fields({
   target_modules: oneOrMore,
@@ -149,9 +149,18 @@ export function readForm(json: unknown): { readonly problems: readonly ConfigPro
   };
 }
 
-/** Zod would say `received undefined` of what is missing. */
-function wrongType({ code, expected, input }: z.core.$ZodRawIssue): string | undefined {
-  if (code !== "invalid_type") return undefined;
+/** Zod would say `received undefined` of what is missing, and not what was found of a word that it does not know. */
+function wrongType({ code, expected, values, input }: z.core.$ZodRawIssue): string | undefined {
+  if (code === "invalid_type") return got(expected, input);
+  return code === "invalid_value" ? got(values.map((value: unknown) => JSON.stringify(value)).join(" or "), input) : undefined;
+}
+
+/** Of options that each `type` has others of. */
+function wrongKind(expected: string): (issue: z.core.$ZodRawIssue) => string | undefined {
+  return ({ code, input }) => (code === "invalid_union" ? got(expected, (input as { readonly type?: unknown }).type) : undefined);
+}
+
+function got(expected: string, input: unknown): string {
   return input === undefined ? `is missing; expected ${expected}.` : `expected ${expected}, got ${JSON.stringify(input)}.`;
 }
 

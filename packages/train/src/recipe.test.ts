@@ -67,7 +67,7 @@ async function problems(recipe: unknown): Promise<Readonly<Record<string, string
 describe("every mistake is named at once, before anything starts", () => {
   test("of form and of value, in two stages, and what does not fit the model", async () => {
     const first = {
-      ...{ ...align, stepz: 3, epochs: 1, trainable: ["projektor", 3, "projector"], data: { file: "gone.json" } },
+      ...{ ...align, stepz: 3, average: "target", epochs: 1, trainable: ["projektor", 3, "projector"], data: { file: "gone.json" } },
       optimizer: { type: "adamW", lr: -1, betas: [0.9, 1.5], epz: 1, groups: [{ parameters: "lenguage", lr: "fast" }, 7] },
       schedule: { type: "cosine", warmup_steps: 0.5, min_lr: "low" },
       lora: { target_modules: ["q_prj"], r: 0, alpha: 4, lora_alpha: 4 },
@@ -80,11 +80,23 @@ describe("every mistake is named at once, before anything starts", () => {
       data: { images: "." },
       validation: { file: "none.json", images: "none" },
     };
-    expect(await problems({ model, sede: 1, seed: -1, checkpointEvery: "often", keepCheckpoints: 0, stages: [first, second] })).toEqual({
+    expect(
+      await problems({
+        model,
+        initialize: ["vision"],
+        sede: 1,
+        seed: -1,
+        checkpointEvery: "often",
+        keepCheckpoints: 0,
+        stages: [first, second],
+      }),
+    ).toEqual({
+      "initialize[0]": 'expected "projector", got "vision".',
       sede: expect.stringMatching(/^is not an option\. There are: model, base,/),
       seed: "expected a whole number ≥ 0, got -1.",
       checkpointEvery: 'expected number, got "often".',
       keepCheckpoints: "expected a whole number ≥ 1, got 0.",
+      "stages[0].average": 'expected "targets" or "micro-batches", got "target".',
       "stages[0].stepz": expect.stringMatching(/^is not an option\. There are: name, trainable,/),
       "stages[0].steps": "expected either steps or epochs.",
       "stages[0].trainable[0]": expect.stringMatching(/^projektor names no parameter\. There are .*multi_modal_projector/),
@@ -122,6 +134,11 @@ describe("every mistake is named at once, before anything starts", () => {
       "model",
     ]);
     expect(Object.keys(await problems({ model, stages: [first, second] }))).toContain("stages[1].trainable[1]");
+    const other = { ...align, optimizer: { lr: 1 }, schedule: { type: "cosin" } };
+    expect(await problems({ model, stages: [other] })).toMatchObject({
+      "stages[0].optimizer.type": 'is missing; expected "adamW" or "sgd".',
+      "stages[0].schedule.type": 'expected "constant", "linear", "cosine" or "linearWarmupCosine", got "cosin".',
+    });
     expect(await problems([])).toMatchObject({ "": "expected object, got []." });
     expect(Object.keys(await problems({ stages: [] }))).toEqual(["model", "stages"]);
     expect(Object.keys(await problems({ model: "an-owner/never-downloaded", stages: [{ ...align, batchSize: 0 }] }))).toEqual([

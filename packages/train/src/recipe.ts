@@ -50,7 +50,7 @@ export async function readRecipe(file: string, names: Readonly<Record<string, st
   const { model = "", base, initialize, stages = [], ...settings } = rest as RecipeFields;
   const open = (offline: boolean): Promise<Assembly> => {
     const { seed = 0 } = settings;
-    const parts = initialize && { initialize, seed };
+    const parts = initialize && { initialize: initialize.filter((part) => part !== undefined), seed }; // a gap is a mistake of form
     return assemble(place(model), { ...(base !== undefined && { base: place(base) }), ...parts, ...(offline && { offline }) });
   };
   const problems: ConfigProblem[] = [...settingProblems(settings)];

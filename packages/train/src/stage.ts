@@ -107,15 +107,10 @@ export function stage(options: StageOptions): Stage {
   if (!Array.isArray(options.trainable) || (options.trainable.length === 0 && options.lora === undefined))
     problems.push({ field: "trainable", message: "expected a list of patterns; an empty one needs `lora`." });
   if (problems.length > 0) throw new ConfigError(where, problems);
-  const { data, validation, ...rest } = options;
+  const { data, validation, accumulation = 1, schedule = constant(), average = "targets", ...others } = options;
+  const { order = "shuffled", onBroken = "stop", recompute = false, ...rest } = others;
   return {
-    accumulation: 1,
-    schedule: constant(),
-    average: "targets",
-    order: "shuffled",
-    onBroken: "stop",
-    recompute: false,
-    ...rest,
+    ...{ accumulation, schedule, average, order, onBroken, recompute, ...rest },
     data: taskOf(data),
     ...(validation && { validation: taskOf(validation) }),
   };

@@ -239,6 +239,14 @@ test("a LoRA pair at a head that is tied to the embeddings is refused before any
   );
 });
 
+test("an option that is undefined is one that is not given", () => {
+  const names = ["accumulation", "schedule", "average", "order", "onBroken", "recompute", "lora", "clip", "validation"] as const;
+  const unset = Object.fromEntries(names.map((name) => [name, undefined]));
+  const given = part({ trainable: ["projector"], ...unset });
+  expect(given.schedule.factor(0, 1, 1)).toBe(1);
+  expect(JSON.stringify(given)).toBe(JSON.stringify(part({ trainable: ["projector"] }))); // of which a run's fingerprint is made
+});
+
 test("an optimizer or a schedule that is only its name is refused where the stage is written", () => {
   const wrong = () => part({ optimizer: "adamW" as never, schedule: "cosine" as never });
   expect(wrong).toThrow(/optimizer: expected what adamW\(\)[\s\S]*schedule: expected what constant\(\)/);

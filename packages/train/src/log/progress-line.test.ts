@@ -91,6 +91,18 @@ test("other events stand above the line", () => {
   ]);
 });
 
+test("a step that teaches nothing is told of once in a stage", () => {
+  const idle = (n: number, stage: string): TrainEvent => {
+    const event = step(n, 4);
+    return event.type === "step" ? { ...event, record: { ...event.record, stage, gradNorm: n === 1 ? 1 : 0 } } : event;
+  };
+  const lines = shown([idle(1, "align"), idle(2, "align"), idle(3, "align"), idle(4, "tune")]).split("\n");
+  expect(lines.filter((line) => line.includes("gradients"))).toEqual([
+    "step 2: all gradients are 0: what align trains has no part in these samples (text without a picture?)",
+    "step 4: all gradients are 0: what tune trains has no part in these samples (text without a picture?)",
+  ]);
+});
+
 test("what comes from data cannot move the cursor, and skipped samples do not flood", () => {
   const sample: TrainEvent = {
     type: "sample",

@@ -32,6 +32,8 @@ export class ProgressLine implements TrainLog {
   #drawnAt = Number.NEGATIVE_INFINITY;
   #line = "";
   #skipped = 0;
+  /** Stages of which it was said that a batch teaches them nothing. */
+  readonly #idle = new Set<string>();
 
   constructor({ stream = process.stderr, now = Date.now }: ProgressLineOptions = {}) {
     this.#stream = stream;
@@ -55,6 +57,12 @@ export class ProgressLine implements TrainLog {
   }
 
   #step(record: StepRecord, of: number): void {
+    if (record.gradNorm === 0 && !this.#idle.has(record.stage)) {
+      this.#idle.add(record.stage);
+      this.#say(
+        `step ${record.step}: all gradients are 0: what ${record.stage} trains has no part in these samples (text without a picture?)`,
+      );
+    }
     const now = this.#now();
     this.#times = [...this.#times.slice(-WINDOW), now];
     const last = record.step === of;
