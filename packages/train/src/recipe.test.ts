@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readFloat32 } from "@waggle/checkpoint";
@@ -54,6 +54,12 @@ test("a JSON file is a run", async () => {
   };
   expect(await trainRecipe(recipe, { out: join(scratch, "run"), onEvent })).toMatchObject({ steps: 4 });
   expect(lines).toEqual(["1 align 0.01", "2 align 0.01", "3 tune 0.01", "4 tune 0.1"]);
+});
+
+test("a model in a folder beside the file needs no ./, as its data does not", async () => {
+  await symlink(model, join(scratch, "tiny"));
+  const { model: open } = await readRecipe(await written({ model: "tiny", stages: [align] }));
+  expect((await open()).origin?.id).toBe(join(scratch, "tiny"));
 });
 
 async function problems(recipe: unknown): Promise<Readonly<Record<string, string>>> {

@@ -1,4 +1,5 @@
 /** A run as a value: which model, which stages. A JSON file may hold one; a TypeScript file exports one. */
+import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { HubError, readJson } from "@waggle/checkpoint";
 import { type Dataset, openConversations } from "@waggle/data";
@@ -46,7 +47,8 @@ export async function trainRecipe(
 export async function readRecipe(file: string, names: Readonly<Record<string, string>> = {}): Promise<Recipe> {
   const { problems: misformed, rest } = readForm(await readJson(file));
   const folder = dirname(resolve(file));
-  const place = (id: string): string => names[id] ?? (/^\.{1,2}\//.test(id) ? resolve(folder, id) : id);
+  const isPath = (id: string): boolean => /^\.{1,2}\//.test(id) || existsSync(resolve(folder, id)); // else of the hub
+  const place = (id: string): string => names[id] ?? (isPath(id) ? resolve(folder, id) : id);
   const { model = "", base, initialize, stages = [], ...settings } = rest as RecipeFields;
   const open = (offline: boolean): Promise<Assembly> => {
     const { seed = 0 } = settings;
