@@ -56,6 +56,16 @@ test("a JSON file is a run", async () => {
   expect(lines).toEqual(["1 align 0.01", "2 align 0.01", "3 tune 0.01", "4 tune 0.1"]);
 });
 
+test("a run that is stopped while its model is opened does not wait for it", async () => {
+  const recipe = await readRecipe(await written({ model, stages: [align] }));
+  const stop = new AbortController();
+  const opened = recipe.model(stop.signal);
+  stop.abort(new Error("enough"));
+  await expect(opened).rejects.toThrow("enough");
+  const run = trainRecipe({ ...recipe, model: () => expect.unreachable() }, { out: join(scratch, "never"), signal: stop.signal });
+  await expect(run).rejects.toThrow("enough");
+});
+
 test("a model in a folder beside the file needs no ./, as its data does not", async () => {
   await symlink(model, join(scratch, "tiny"));
   const { model: open } = await readRecipe(await written({ model: "tiny", stages: [align] }));

@@ -22,8 +22,8 @@ import { settingProblems, type TrainOptions, type TrainResult, train } from "./t
 import { trainingModules } from "./training-modules.ts";
 
 export interface Recipe {
-  /** Called once, before anything else. */
-  readonly model: () => Promise<Assembly>;
+  /** Called once, before anything else; where the run is stopped meanwhile, by the signal. */
+  readonly model: (signal?: AbortSignal) => Promise<Assembly>;
   readonly stages: readonly Stage[] | ((model: Assembly) => readonly Stage[] | Promise<readonly Stage[]>);
   readonly seed?: number;
   readonly checkpointEvery?: number;
@@ -35,7 +35,8 @@ export async function trainRecipe(
   { model: open, stages, ...settings }: Recipe,
   options: Pick<TrainOptions, "out" | "resume" | "threads" | "signal" | "onEvent">,
 ): Promise<TrainResult> {
-  const model = await open();
+  options.signal?.throwIfAborted();
+  const model = await open(options.signal);
   return train({ model, stages: typeof stages === "function" ? await stages(model) : stages, ...settings, ...options });
 }
 
@@ -50,10 +51,10 @@ export async function readRecipe(file: string, names: Readonly<Record<string, st
   const isPath = (id: string): boolean => /^\.{1,2}\//.test(id) || existsSync(resolve(folder, id)); // else of the hub
   const place = (id: string): string => names[id] ?? (isPath(id) ? resolve(folder, id) : id);
   const { model = "", base, initialize, stages = [], ...settings } = rest as RecipeFields;
-  const open = (offline: boolean): Promise<Assembly> => {
+  const open = (offline: boolean, signal?: AbortSignal): Promise<Assembly> => {
     const { seed = 0 } = settings;
     const parts = initialize && { initialize: initialize.filter((part) => part !== undefined), seed }; // a gap is a mistake of form
-    return assemble(place(model), { ...(base !== undefined && { base: place(base) }), ...parts, ...(offline && { offline }) });
+    return assemble(place(model), { ...(base !== undefined && { base: place(base) }), ...parts, signal, ...(offline && { offline }) });
   };
   const problems: ConfigProblem[] = [...settingProblems(settings)];
   const built: Stage[] = [];
@@ -61,7 +62,7 @@ export async function readRecipe(file: string, names: Readonly<Record<string, st
     const found = await collect(problems, `stages[${i}]`, () => stageOf(fields ?? {}, folder));
     if (found !== null) built.push(found);
   }
-  if (misformed.length + problems.length === 0) return { model: () => open(false), stages: built, ...settings };
+  if (misformed.length + problems.length === 0) return { model: (signal) => open(false, signal), stages: built, ...settings };
   if (model !== "") problems.push(...(await modelProblems(() => open(true), rest.stages ?? [])));
   // What is missing because its form is wrong has been said.
   const said = new Set(misformed.map(({ field }) => field));

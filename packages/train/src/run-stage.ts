@@ -172,12 +172,14 @@ class StageLoop {
     throw new ConfigError(`stage ${name}`, [{ field: `schedule ${schedule.name}`, message }]);
   }
 
-  /** The micro-batches of one step, and how long they were waited for. */
+  /** The micro-batches of one step, and how long they were waited for. The last step of epochs has what is left of them. */
   async #collect(source: AsyncIterator<TaskBatch>, count: number) {
     const micro: MicroBatch[] = [];
     let waitMs = 0;
     let next = { epoch: 0, position: 0 };
-    while (micro.length < count) {
+    const { epochs = Number.POSITIVE_INFINITY } = this.#stage;
+    const last = this.#position.stageStep === this.#steps - 1;
+    while (micro.length < count && !(last && micro.length > 0 && next.epoch >= epochs)) {
       const asked = performance.now();
       const { value, done } = await source.next();
       if (done) throw noBatches(this.#stage);

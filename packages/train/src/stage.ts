@@ -120,7 +120,7 @@ function taskOf(data: Dataset | Task): Task {
   return "open" in data ? data : conversations(data);
 }
 
-/** Optimiser steps of a stage. An epoch's last batch may be smaller; a step may take batches of two epochs. */
+/** Optimiser steps of a stage. An epoch's last batch may be smaller; a step may take batches of two epochs, the last one what is left. */
 export function stepsOf({ steps, epochs = 1, data, batchSize, accumulation }: Stage): number {
   return steps ?? Math.ceil((epochs * Math.ceil(data.length / batchSize)) / accumulation);
 }

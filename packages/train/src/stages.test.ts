@@ -239,6 +239,12 @@ test("a LoRA pair at a head that is tied to the embeddings is refused before any
   );
 });
 
+test("epochs that are no whole number of steps: the last step has what is left, and no sample counts twice", async () => {
+  const lossOf = async (options: Partial<StageOptions>) =>
+    (await run({ stages: [part({ trainable: ["projector"], steps: undefined, epochs: 1, ...options })], out: newFolder() })).loss;
+  expect(await lossOf({ accumulation: 8 })).toBeCloseTo(await lossOf({ batchSize: data.length }), 4);
+});
+
 test("an option that is undefined is one that is not given", () => {
   const names = ["accumulation", "schedule", "average", "order", "onBroken", "recompute", "lora", "clip", "validation"] as const;
   const unset = Object.fromEntries(names.map((name) => [name, undefined]));
