@@ -15,7 +15,8 @@ import { castTensor, openCheckpoint, writeSafetensors } from "@waggle/checkpoint
 import { scenes } from "@waggle/data";
 import { exactMatches } from "@waggle/eval";
 import { linear } from "@waggle/projectors";
-import { BASE, base, runs } from "./base-parts.ts";
+import { atOnce, summing } from "./at-once.ts";
+import { BASE, composed, runs } from "./base-parts.ts";
 import { FAMILIES, KINDS, toldScenes } from "./scene-words.ts";
 
 const { values } = parseArgs({
@@ -40,7 +41,10 @@ console.log(`${weights.flat().length} tensors in ${BASE}`);
 
 const asked = scenes({ split: "test", seed: 0, length: 1200, questions: 1, families: FAMILIES, kinds: KINDS });
 const features = await mkdtemp(join(tmpdir(), "base-"));
-const right = await exactMatches(await base(linear(), 0), toldScenes(asked), { featureCache: features });
+const told = await composed(linear(), atOnce).assemble(BASE, { initialize: ["projector"], seed: 0 });
+const right = await exactMatches({ ...told, language: summing(told.language) }, toldScenes(asked), {
+  featureCache: features,
+});
 await rm(features, { recursive: true });
 const families = Array.from({ length: asked.length }, (_, i) => asked.describe(i).questions[0]?.family ?? "");
 for (const family of Object.keys(FAMILIES)) {

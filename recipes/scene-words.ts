@@ -2,11 +2,15 @@
 import type { Dataset, Scene, SceneDataset, Thing, Turn } from "@waggle/data";
 import { type Random, random } from "@waggle/nn";
 import { type Listing, listings, shuffled } from "./listings.ts";
+import { tenths } from "./visual-words.ts";
 
 /** What is asked in the lab: five families that need no place, five that do. Few scenes allow "near" and "between", so they go first. */
 export const FAMILIES = { color: 1, shape: 1, size: 1, exist: 1, count: 1, where: 1, rel: 1, near: 3, between: 9, phrase: 1 } as const;
 /** Scenes of things only: signs and charts are asked about in other families. */
 export const KINDS = { plain: 1, varied: 1 } as const;
+
+const X1 = tenths(0x80);
+const Y1 = tenths(0x90);
 
 type Described = Pick<Thing, "size" | "color" | "shape" | "center">;
 
@@ -31,15 +35,19 @@ export function wrongCaption(things: readonly Described[], name: string): string
   return wrong === undefined ? null : caption(wrong, name);
 }
 
-/** "a small red circle at [0.21,0.18], …": the places as exact as boxes are, so that every question can be answered. */
+/** "{small red circle <0x82> <0x91>}…": a place for each thing, see at-once.ts; where it is, as visual-words.ts says it. */
 export function telling({ things }: Scene, name: string): string {
-  return listed(things, random(2, name), ({ center: [x, y] }) => `[${x.toFixed(2)},${y.toFixed(2)}]`);
+  const tenth = (value: number): number => Math.min(9, Math.floor(10 * value));
+  const told = shuffled(random(2, name), things).map(
+    ({ size, color, shape, center: [x, y] }) => `{${size} ${color} ${shape} ${X1[tenth(x)]} ${Y1[tenth(y)]}}`,
+  );
+  return told.join("");
 }
 
-/** Scenes told instead of shown: the telling stands where a picture's visual tokens will; its own questions follow, and `lists` of them. */
-export function toldScenes(scenes: SceneDataset, lists: readonly Listing[] = []): Dataset {
+/** Scenes told instead of shown: the telling stands where a picture's visual tokens will; its own questions follow, and `count` of the lists. */
+export function toldScenes(scenes: SceneDataset, lists: readonly Listing[] = [], count = 1): Dataset {
   return {
-    name: `${scenes.name} told`,
+    name: `${scenes.name} told, with ${count} of ${lists.join(", ")}`,
     length: scenes.length,
     sample(index) {
       const { id, scene, questions } = scenes.describe(index);
@@ -48,7 +56,7 @@ export function toldScenes(scenes: SceneDataset, lists: readonly Listing[] = [])
         { from: "human", value: asked(question, i) },
         { from: "gpt", value: answer },
       ]);
-      return { id, images: [], conversations: [...conversations, ...listings(scene, id, lists, 1)] };
+      return { id, images: [], conversations: [...conversations, ...listings(scene, id, lists, count)] };
     },
   };
 }

@@ -29,7 +29,7 @@ export type Saying = "parts" | "things";
 type Said = Partial<Record<Slot, string>>;
 
 /** Tenths of the picture, spelled as bytes that no text has. */
-const tenths = (first: number): string[] => Array.from({ length: 10 }, (_, i) => `<0x${(first + i).toString(16).toUpperCase()}>`);
+export const tenths = (first: number): string[] => Array.from({ length: 10 }, (_, i) => `<0x${(first + i).toString(16).toUpperCase()}>`);
 
 /** What the first slot says; it may be any id all the same. */
 const NAMES = [...SHAPES, "bar", ...Array.from({ length: 10 }, (_, digit) => String(digit)), ...SIGN_WORDS];
