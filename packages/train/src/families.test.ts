@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Dataset, IMAGE, miniGpt4Encoder } from "@waggle/data";
+import { type Dataset, IMAGE, miniGpt4Encoder, type Sample } from "@waggle/data";
 import { image } from "@waggle/image";
 import { type Assembly, assemble } from "@waggle/mllm";
 import { Runtime } from "@waggle/runtime";
@@ -80,6 +80,16 @@ describe.each([
     expect(found.loss / loss).toBeCloseTo(1, 5);
     expectGradients(found.gradients, Object.fromEntries(Object.entries(io).map(([key, value]) => [`grad.${key}`, value])), "grad.", 1e-5);
   });
+});
+
+test("a first turn of the assistant's is left out, as LLaVA does with its own data", async () => {
+  const encoder = defaultEncoder(await assemble(golden("llava-tiny-hf").pathname));
+  const asked = [
+    { from: "human", value: "What is it?" },
+    { from: "gpt", value: "A bee." },
+  ] as const;
+  const encoded = (conversation: Sample["conversations"]) => encoder.encode({ id: "", images: [], conversations: conversation }, []);
+  expect(encoded([{ from: "gpt", value: "Hello." }, ...asked])).toEqual(encoded(asked));
 });
 
 test.each(["honeybee-tiny-c-abs", "honeybee-tiny-d-abs"])("%s: ids, labels, loss and every gradient of the projector", async (name) => {

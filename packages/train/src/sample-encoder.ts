@@ -1,6 +1,6 @@
 /**
  * How a model's own prompt turns a conversation into ids and targets: the ids are those that the running model sees, and
- * every answer, with what ends it, is a target.
+ * every answer, with what ends it, is a target. A first turn of the assistant's is left out.
  */
 import { type EncodedSample, IGNORE, IMAGE, type Sample, type SampleEncoder } from "@waggle/data";
 import { type Assembly, type Message, PromptEncoder } from "@waggle/mllm";
@@ -17,11 +17,12 @@ export function defaultEncoder({ tokenizer, template, sight }: Assembly): Sample
   const prompt = new PromptEncoder(tokenizer, template, sight);
   const { eos } = tokenizer.special;
   const encode = ({ conversations }: Sample, pictureTokens: readonly number[]): EncodedSample => {
-    const messages = conversations.map(({ from, value }): Message => ({ role: from === "human" ? "user" : "assistant", content: value }));
+    const turns = conversations[0]?.from === "gpt" ? conversations.slice(1) : conversations;
+    const messages = turns.map(({ from, value }): Message => ({ role: from === "human" ? "user" : "assistant", content: value }));
     /** Ids of the first `count` turns, ready for an answer or closed. */
     const idsOf = (count: number, addGenerationPrompt: boolean): readonly number[] => {
       const said = messages.slice(0, count);
-      const pictures = conversations.slice(0, count).reduce((sum, { value }) => sum + countPlaceholders(value), 0);
+      const pictures = turns.slice(0, count).reduce((sum, { value }) => sum + countPlaceholders(value), 0);
       return prompt.ids(template.render(said, { addGenerationPrompt }), pictureTokens.slice(0, pictures), true);
     };
     const whole = [...idsOf(messages.length, false)];
