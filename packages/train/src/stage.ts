@@ -104,6 +104,7 @@ export function stage(options: StageOptions): Stage {
       field: "order",
       message: `"length-grouped" needs lengthOf, which ${options.data.name} does not have. Use "shuffled".`,
     });
+  if (options.validation?.length === 0) problems.push({ field: "validation", message: "holds no samples." });
   if (!Array.isArray(options.trainable) || (options.trainable.length === 0 && options.lora === undefined))
     problems.push({ field: "trainable", message: "expected a list of patterns; an empty one needs `lora`." });
   if (problems.length > 0) throw new ConfigError(where, problems);

@@ -257,3 +257,7 @@ test("an optimizer or a schedule that is only its name is refused where the stag
   const wrong = () => part({ optimizer: "adamW" as never, schedule: "cosine" as never });
   expect(wrong).toThrow(/optimizer: expected what adamW\(\)[\s\S]*schedule: expected what constant\(\)/);
 });
+
+test("validation data without samples is refused where the stage is written, not at its first checkpoint", () => {
+  expect(() => part({ trainable: ["projector"], validation: { ...data, length: 0 } })).toThrow("validation: holds no samples.");
+});
