@@ -3,7 +3,7 @@
  * asked about has to be found among the words and then among the visual tokens; in a list it stands right before its answer. Lists
  * teach the second step soon, and many times in one picture; with it at hand the questions follow.
  */
-import { boxText, COLORS, type Dataset, type Scene, type SceneDataset, SHAPES, type Thing, type Turn } from "@waggle/data";
+import { boxText, COLORS, type Scene, type SceneDataset, SHAPES, type Thing, type Turn } from "@waggle/data";
 import { type Random, random } from "@waggle/nn";
 
 const QUESTIONS = {
@@ -14,15 +14,16 @@ const QUESTIONS = {
   relations: "Is the thing left or right, above or below?",
   across: "What is from left to right?",
   down: "What is from top to bottom?",
+  sides: "Is the thing left of the thing?",
   boxes: "Where is everything?",
 } as const;
 export type Listing = keyof typeof QUESTIONS;
 
 /** `count` of the lists, drawn anew for each picture, behind its own questions. */
-export function withListings(scenes: SceneDataset, lists: readonly Listing[], count = 1): Dataset {
+export function withListings(scenes: SceneDataset, lists: readonly Listing[], count = 1): SceneDataset {
   return {
+    ...scenes,
     name: `${scenes.name} with ${count} of ${lists.join(", ")}`,
-    length: scenes.length,
     async sample(index) {
       const sample = await scenes.sample(index);
       return { ...sample, conversations: [...sample.conversations, ...listings(sample.scene, sample.id, lists, count)] };
@@ -95,16 +96,20 @@ const LISTS: Readonly<Record<Listing, Rows>> = {
     return shuffled(stream, rows);
   },
   /** "red star blue circle left above": where the first is, seen from the second. */
-  relations({ things }, stream) {
-    const named = unique(things);
-    const pairs = named.flatMap((a) => named.flatMap((b) => (a === b ? [] : [[a, b] as const])));
-    return shuffled(stream, pairs)
-      .slice(0, 4)
-      .map(([a, b]) => {
-        const across = a.center[0] < b.center[0] ? "left" : "right";
-        return `${nameOf(a)} ${nameOf(b)} ${across} ${a.center[1] < b.center[1] ? "above" : "below"}`;
-      });
-  },
+  relations: ({ things }, stream) =>
+    somePairs(things, stream).map(([a, b]) => {
+      const across = a.center[0] < b.center[0] ? "left" : "right";
+      return `${nameOf(a)} ${nameOf(b)} ${across} ${a.center[1] < b.center[1] ? "above" : "below"}`;
+    }),
+  /** "red star left blue circle yes": what a question about relations asks, with its answer right behind. */
+  sides: ({ things }, stream) =>
+    somePairs(things, stream).map(([a, b]) => {
+      const [axis, words] = stream.uniform() < 0.5 ? ([0, ["left", "right"]] as const) : ([1, ["above", "below"]] as const);
+      const [before, behind] = words;
+      const word = stream.uniform() < 0.5 ? before : behind;
+      const yes = a.center[axis] < b.center[axis] === (word === before);
+      return `${nameOf(a)} ${word} ${nameOf(b)} ${yes ? "yes" : "no"}`;
+    }),
 };
 
 /** Names in the order of their middles on one axis: what comes next takes comparing. */
@@ -116,6 +121,14 @@ const NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", 
 const nameOf = ({ color, shape }: Thing): string => `${color} ${shape}`;
 const unique = (things: readonly Thing[]): Thing[] =>
   things.filter((one) => things.every((other) => other === one || nameOf(other) !== nameOf(one)));
+/** Four pairs of things that names tell apart. */
+function somePairs(things: readonly Thing[], stream: Random): (readonly [Thing, Thing])[] {
+  const named = unique(things);
+  return shuffled(
+    stream,
+    named.flatMap((a) => named.flatMap((b) => (a === b ? [] : [[a, b] as const]))),
+  ).slice(0, 4);
+}
 const distance = (a: Thing, b: Thing): number => Math.hypot(a.center[0] - b.center[0], a.center[1] - b.center[1]);
 
 export function shuffled<T>(stream: Random, items: readonly T[]): T[] {

@@ -14,12 +14,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { honeybeeEncoder, type SceneDataset, type ScenesOptions, scenes } from "@waggle/data";
+import { type Dataset, honeybeeEncoder, type SceneDataset, type ScenesOptions, scenes } from "@waggle/data";
 import { fresh } from "@waggle/mllm";
 import { adamW, constant, conversations, cosine, ProgressLine, type Stage, stage, train } from "@waggle/train";
 import { runs, TOKENIZER, tokenizer, weight } from "./base-parts.ts";
 import { writeHoneybee } from "./honeybee-folder.ts";
-import { type Listing, withListings } from "./listings.ts";
+import { withListings } from "./listings.ts";
 import { miniComposition, sizes } from "./mini-model.ts";
 import { renewUnsaid, type Saying, spelled } from "./visual-words.ts";
 
@@ -45,18 +45,17 @@ const spell = (name: string, saying: Saying, seed: number, steps: number, lr: nu
 const encoder = honeybeeEncoder({ tokenizer });
 
 /** Eight pictures a step: steps, not pictures, are what finding a word takes. */
-const asked = (name: string, seed: number, steps: number, options: Partial<ScenesOptions>, lists: readonly Listing[], count = 1) => {
-  const data = conversations(withListings(drawn(seed, steps * 8, options), lists, count), { encoder, weight });
-  return { ...common, name, data, steps, batchSize: 8 };
-};
+const asked = (name: string, steps: number, data: Dataset) => ({
+  ...{ ...common, name, steps, batchSize: 8 },
+  data: conversations(data, { encoder, weight }),
+});
+const pictures = (seed: number, steps: number, options: Partial<ScenesOptions>) => drawn(seed, steps * 8, options);
 /** The language model alone. The rate stays high, for long nothing is found at all; the words must not leave the visual tokens behind. */
 const beside = {
   trainable: ["language"],
   schedule: constant({ warmup_steps: 50 }),
   optimizer: adamW({ ...adam, lr: 1.5e-3, groups: [{ parameters: embeddings, lr: 1e-4 }] }),
 } as const;
-/** What is asked for after colours and shapes; boxes are long, and drown the others. */
-const hard = ["counts", "pairs", "nearest", "relations", "across", "down"] as const;
 const thingsOnly = { plain: 1, varied: 1 };
 const everyKind = { plain: 5, varied: 3, sign: 1, chart: 1 };
 const few = { color: 1, shape: 1, size: 0.5, where: 1, exist: 1, count: 1, near: 0.5, rel: 0.5, caption: 1.5 };
@@ -66,23 +65,24 @@ const families = {
   ...{ where: 1, rel: 2.5, near: 2, between: 0.8, box: 1, phrase: 0.5, tallest: 0.8, caption: 0.3 },
 };
 
+/** What is asked for after colours and shapes. Boxes are long, and drown the others. */
+const hard = ["counts", "pairs", "nearest", "relations", "across", "down"] as const;
+const lists = ["things", "pairs", "counts", "nearest", "relations", "across", "down", "boxes"] as const;
+const look = pictures(3, 2500, { questions: 4, kinds: thingsOnly, families: few });
+const list = pictures(7, 2000, { questions: 4, kinds: thingsOnly, families: { ...few, exist: 2, count: 2, rel: 2 } });
+const asking = pictures(5, 8000, { questions: 6, kinds: everyKind, families });
+const early = withListings(asking, hard, 2);
+/** What left and right have to do with yes and no is found last, and only with things compared already. */
+const late = withListings(withListings(asking, ["sides"]), hard);
+const answers: Dataset = { ...early, sample: (i) => (i < 3200 * 8 ? early : late).sample(i) };
+
 const stages: readonly Stage[] = [
   spell("words", "parts", 1, 900, 1.5e-3),
   spell("things", "things", 4, 400, 1e-3),
-  stage({ ...asked("look", 3, 2500, { questions: 4, kinds: thingsOnly, families: few }, ["things"]), ...beside }),
+  stage({ ...asked("look", 2500, withListings(look, ["things"])), ...beside }),
+  stage({ ...asked("list", 2000, withListings(list, lists, 3)), ...beside }),
   stage({
-    ...asked(
-      "list",
-      7,
-      2000,
-      { questions: 4, kinds: thingsOnly, families: { ...few, exist: 2, count: 2, rel: 2 } },
-      ["things", "pairs", "counts", "nearest", "relations", "across", "down", "boxes"],
-      3,
-    ),
-    ...beside,
-  }),
-  stage({
-    ...asked("answers", 5, 8000, { questions: 6, kinds: everyKind, families }, hard, 2),
+    ...asked("answers", 8000, answers),
     trainable: ["vision", "projector", "language"],
     schedule: cosine({ warmup_steps: 100, min_lr: 3e-5 }),
     optimizer: adamW({
