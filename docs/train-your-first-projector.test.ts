@@ -34,7 +34,7 @@ test("the recipe can be read", async () => {
     writeFileSync(join(folder, `${split}.json`), JSON.stringify([row]));
   }
   const { stages } = await readRecipe(join(folder, "recipe.json"), { mini });
-  expect(stages).toMatchObject([{ name: "projector", trainable: ["projector"], steps: 60, batchSize: 12 }]);
+  expect(stages).toMatchObject([{ name: "projector", trainable: ["projector"], steps: 200, batchSize: 12 }]);
 });
 
 test.skipIf(process.env.WAGGLE_SLOW !== "1")("the answer is wrong before the run and right after it", { timeout: 300_000 }, async () => {

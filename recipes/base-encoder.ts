@@ -1,13 +1,9 @@
 /**
- * Trains the encoder of the lab's base as CLIP was: pictures and captions, nothing that any projector would profit from.
+ * Trains the encoder of the lab's base as CLIP was, on pictures and phrases about them: see contrastive-task.ts.
  *
- *     node --conditions=@waggle/source --import tsx recipes/base-encoder.ts [--steps 1200] [--pool mean|class]
+ *     node --conditions=@waggle/source --import tsx recipes/base-encoder.ts [--steps 2500]
  *
  * Stopped or killed, the same command goes on. What is learnt is in `recipes/runs/base-encoder/model`; `base.ts` takes the encoder of it.
- *
- * CLIP compares its class token with the caption; here it is the mean of the patches. So every patch is told directly what it has to
- * say, and the features that the lab uses keep what is where; a token that gathers first has to learn where to look. `--pool class`
- * trains the other.
  */
 import { parseArgs } from "node:util";
 import { scenes } from "@waggle/data";
@@ -18,16 +14,15 @@ import { encoder, runs, tokenizer } from "./base-parts.ts";
 import { clipHead, contrastiveScenes } from "./contrastive-task.ts";
 import { FAMILIES, KINDS } from "./scene-words.ts";
 
-const STEPS = 1200;
-const BATCH = 64;
-const { values } = parseArgs({ options: { steps: { type: "string", default: String(STEPS) }, pool: { type: "string", default: "mean" } } });
+const STEPS = 2500;
+const BATCH = 32;
+const { values } = parseArgs({ options: { steps: { type: "string", default: String(STEPS) } } });
 const steps = Number(values.steps);
-const pooling = values.pool === "class" ? "class token" : "mean";
 
 const model = fresh(
   compose({
-    vision: encoder({ layer: -1, ...(pooling === "class token" && { classToken: "keep" }) }),
-    projector: clipHead(pooling),
+    vision: encoder({ layer: -1 }),
+    projector: clipHead,
     language: llama({
       ...{ vocab_size: tokenizer.size, hidden_size: 128, intermediate_size: 352, num_hidden_layers: 2, num_attention_heads: 4 },
       ...{ max_position_embeddings: 128, tie_word_embeddings: true },
@@ -47,5 +42,5 @@ const learn = stage({
   schedule: cosine({ warmup_ratio: 0.05 }),
 });
 const progress = new ProgressLine();
-const out = runs(steps === STEPS && pooling === "mean" ? "base-encoder" : `base-encoder-${values.pool}-${steps}`);
+const out = runs(steps === STEPS ? "base-encoder" : `base-encoder-${steps}`);
 await train({ model, stages: [learn], out, resume: true, checkpointEvery: 100, onEvent: (event) => progress.write(event) });

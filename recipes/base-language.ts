@@ -18,7 +18,7 @@ const STEPS = { look: 2500, answer: 3000 };
 /** Small batches: steps, not scenes, are what finding a word in a telling takes. */
 const BATCH = 8;
 
-const lists = ["things", "counts", "pairs", "nearest", "relations", "across", "down"] as const;
+const lists = ["things", "counts", "pairs", "nearest", "relations"] as const;
 const told = (split: SceneSplit, seed: number, length: number, listed: readonly Listing[], count = 1): Task => {
   const drawn = scenes({ split, seed, length, questions: 6, families: FAMILIES, kinds: KINDS });
   return summed(conversations(toldScenes(drawn, listed, count), { encoder: honeybeeEncoder({ tokenizer: atOnce }), weight }));

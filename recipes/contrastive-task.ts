@@ -1,46 +1,45 @@
 /**
- * Scenes and their captions as CLIP is trained, with a wrong caption beside each right one as in NegCLIP.
+ * Parts of pictures and phrases about them, trained as CLIP trains pictures and captions; regions as in RegionCLIP. A caption of a whole
+ * picture leaves shapes unlearnt for long: colours and places tell pictures apart, and one bit about a picture says little about its
+ * parts. So a patch that a thing covers is compared with that thing's phrase, beside wrong ones as in NegCLIP, and beside all others.
  *
  *     pixel_values  [B, 3, H, W]
- *     input_ids     [2B, S]   B captions, then B wrong ones; right-padded
- *     ends          [2B]      where each caption's end-of-text stands in [2B·S]
- *     images, texts [B, D], [2B, D]   of length 1
- *     loss          ½ · (each picture among 2B captions + each right caption among B pictures), a sum over B
+ *     input_ids     [P, K, S] of each thing the right phrase first, then K − 1 wrong ones; right-padded
+ *     ends          [P, K]    where each phrase's end-of-text stands in [P·K·S]
+ *     covered       [Q]       patches that a thing covers, in [B·N]
+ *     thing         [Q]       which one
+ *     patches, texts [Q, D], [P, K, D]   of length 1
+ *     loss          ½ · (each patch's phrase among its wrong ones + among all P things'), a sum over Q
  *
- * papers  arXiv 2103.00020 (CLIP), 2210.01936 (NegCLIP)
+ * papers  arXiv 2103.00020 (CLIP), 2112.09106 (RegionCLIP), 2210.01936 (NegCLIP)
  */
-import type { SceneDataset } from "@waggle/data";
-import { input, ops, symbol, type Value } from "@waggle/graph";
+import type { SceneDataset, Thing } from "@waggle/data";
+import { dimMul, input, ops, symbol, type Value } from "@waggle/graph";
 import { decodeImage } from "@waggle/image";
 import { causalCache } from "@waggle/language";
-import { constantInit, LayerNorm, Linear, Module, Parameter } from "@waggle/nn";
-import type { Projector, ProjectorFactory } from "@waggle/projectors";
+import { constantInit, LayerNorm, Linear, Module, Parameter, random } from "@waggle/nn";
+import type { Grid, Projector, ProjectorFactory } from "@waggle/projectors";
 import { type BatchRequest, crossEntropy, type Task, type TaskBatch, type TaskContext } from "@waggle/train";
 import { Tensor } from "onnxruntime-common";
-import { caption, wrongCaption } from "./scene-words.ts";
+import { phrases, WRONG } from "./scene-words.ts";
 
-export type Pooling = "mean" | "class token";
+const K = 1 + WRONG;
 
-/**
- * What stands behind the encoder in contrastive training only: a projector that makes one token of a picture.
- *
- *     pooled        [B, C]   the mean of the patches, or the class token
- *     forward       [B, 1, D]
- */
+/** What stands behind the encoder in contrastive training only: a projector that makes a token of each patch. */
 export class ClipHead<C extends number, D extends number> extends Module implements Projector<C, D> {
   readonly vision_hidden_size: C;
   readonly text_hidden_size: D;
-  readonly #pooling: Pooling;
+  readonly #patches: number;
   readonly post_layernorm: LayerNorm;
   readonly visual_projection: Linear;
   readonly text_projection: Linear;
   readonly logit_scale: Parameter;
 
-  constructor(C: C, D: D, pooling: Pooling) {
+  constructor(C: C, D: D, { rows, columns }: Grid) {
     super();
     this.vision_hidden_size = C;
     this.text_hidden_size = D;
-    this.#pooling = pooling;
+    this.#patches = rows * columns;
     this.post_layernorm = new LayerNorm(C);
     this.visual_projection = new Linear(C, D, { bias: false });
     this.text_projection = new Linear(D, D, { bias: false });
@@ -48,32 +47,26 @@ export class ClipHead<C extends number, D extends number> extends Module impleme
   }
 
   tokenCount(): number {
-    return 1;
+    return this.#patches;
   }
 
+  /** [B, N, C] → [B, N, D] */
   forward(features: Value): Value {
-    const pooled =
-      this.#pooling === "mean"
-        ? ops.reduceMean(features, { axes: [1], keepDims: true })
-        : ops.slice(features, { axis: 1, start: 0, end: 1 });
-    return this.visual_projection.forward(this.post_layernorm.forward(pooled));
+    return this.visual_projection.forward(this.post_layernorm.forward(features));
   }
 
-  /** Cosines [R, C] to logits. The temperature is learnt, and no factor is larger than 100, as in CLIP. */
+  /** Cosines to logits. The temperature is learnt, and no factor is larger than 100, as in CLIP. */
   scaled(cosines: Value): Value {
     return ops.mul(cosines, ops.minimum(ops.exp(this.logit_scale), 100));
   }
 }
 
-export const clipHead =
-  (pooling: Pooling): ProjectorFactory =>
-  (C, D) =>
-    new ClipHead(C, D, pooling);
+export const clipHead: ProjectorFactory = (C, D, grid) => new ClipHead(C, D, grid);
 
 /** Pictures in the order of their numbers; there are as many as a run needs. */
 export function contrastiveScenes(scenes: SceneDataset): Task {
   return {
-    name: `${scenes.name} with captions`,
+    name: `${scenes.name} with phrases`,
     length: scenes.length,
     async open(context) {
       return { objective: objectiveOf(context), batches: (request) => batchesOf(scenes, context, request), dispose() {} };
@@ -86,19 +79,23 @@ function objectiveOf({ model: { composition, language } }: TaskContext) {
   if (vision_tower === undefined || !(head instanceof ClipHead))
     throw new TypeError("contrastiveScenes: expected a model whose projector is a ClipHead.");
   const { height, width } = vision_tower.image_size;
-  const [B, R, S] = [symbol("B"), symbol("R"), symbol("S")];
+  const [B, P, Q, S] = [symbol("B"), symbol("P"), symbol("Q"), symbol("S")];
   const pixel_values = input("pixel_values", "float32", [B, 3, height, width]);
-  const input_ids = input("input_ids", "int64", [R, S]);
-  const ends = input("ends", "int64", [R]);
-  const right = input("right", "int64", [B]); // 0, 1, … B − 1: the rows of the right captions, and which one is whose
+  const input_ids = input("input_ids", "int64", [P, K, S]);
+  const ends = input("ends", "int64", [P, K]);
+  const covered = input("covered", "int64", [Q]);
+  const thing = input("thing", "int64", [Q]);
+  const first = input("first", "int64", [Q]); // zeros: the right phrase stands first
   const D = language.hidden_size;
-  const images = unit(ops.reshape(head.forward(vision_tower.forward(pixel_values)), [B, D]));
-  const read = ops.reshape(language.decode(language.embed(input_ids), causalCache()), [-1, D]);
-  const texts = unit(head.text_projection.forward(ops.gather(read, ends, 0)));
-  const byPicture = head.scaled(ops.matmul(images, texts, { transB: true })); // [B, 2B]
-  const byCaption = head.scaled(ops.matmul(ops.gather(texts, right, 0), images, { transB: true })); // [B, B]
-  const loss = ops.mul(ops.add(crossEntropy(byPicture, right), crossEntropy(byCaption, right)), 0.5);
-  return { inputs: { pixel_values, input_ids, ends, right }, loss };
+  const seen = ops.reshape(head.forward(vision_tower.forward(pixel_values)), [-1, D]);
+  const patches = unit(ops.gather(seen, covered, 0)); // [Q, D]
+  const read = ops.reshape(language.decode(language.embed(ops.reshape(input_ids, [dimMul(P, K), S])), causalCache()), [-1, D]);
+  const texts = unit(head.text_projection.forward(ops.gather(read, ends, 0))); // [P, K, D]
+  const own = ops.matmul(ops.unsqueeze(patches, 1), ops.gather(texts, thing, 0), { transB: true }); // [Q, 1, K]
+  const right = ops.squeeze(ops.slice(texts, { axis: 1, start: 0, end: 1 }), 1); // [P, D]
+  const all = ops.matmul(patches, right, { transB: true }); // [Q, P]
+  const losses = [crossEntropy(head.scaled(ops.squeeze(own, 1)), first), crossEntropy(head.scaled(all), thing)] as const;
+  return { inputs: { pixel_values, input_ids, ends, covered, thing, first }, loss: ops.mul(ops.add(...losses), 0.5) };
 }
 
 /** Each batch is made while the one before is learnt from. */
@@ -116,27 +113,48 @@ async function* batchesOf(scenes: SceneDataset, context: TaskContext, { batchSiz
 
 async function batchAt(
   scenes: SceneDataset,
-  { model: { sight, tokenizer } }: TaskContext,
-  first: number,
+  { model: { composition, sight, tokenizer } }: TaskContext,
+  from: number,
   count: number,
 ): Promise<TaskBatch> {
-  const samples = await Promise.all(Array.from({ length: count }, (_, i) => scenes.sample(first + i)));
-  const decoded = await Promise.all(samples.flatMap(({ images }) => images.map((picture) => decodeImage(picture))));
+  const samples = await Promise.all(Array.from({ length: count }, (_, i) => scenes.sample(from + i)));
+  const decoded = await Promise.all(samples.flatMap(({ images }) => images.map((image) => decodeImage(image))));
   const { pixel_values, shape } = (await sight?.processor.process(decoded)) ?? { pixel_values: new Float32Array(), shape: [0] };
-  const right = samples.map(({ scene, id }) => caption(scene.things, id));
-  // Where nothing can be exchanged, another picture's caption once more: as wrong as any.
-  const wrong = samples.map(({ scene, id }, i) => wrongCaption(scene.things, id) ?? right[(i + 1) % count] ?? "");
-  const ids = [...right, ...wrong].map((text) => [...tokenizer.encode(text), tokenizer.special.eos ?? 0]);
+  const side = Math.sqrt(composition?.modules.vision_tower.patches ?? 0);
+  const said = samples.flatMap(({ scene, id }) => {
+    const stream = random(0, id);
+    return scene.things.map((thing) => phrases(thing, stream));
+  });
+  let before = 0; // things of the pictures before
+  const regions = samples.flatMap(({ scene: { things } }, picture) => {
+    const parts = coveredParts(things, side).map(([part, thing]) => [picture * side ** 2 + part, before + thing] as const);
+    before += things.length;
+    return parts;
+  });
+  const ids = said.flatMap((texts) => texts.map((text) => [...tokenizer.encode(text), tokenizer.special.eos ?? 0]));
   const S = Math.max(...ids.map(({ length }) => length));
   const padded = ids.flatMap((row) => [...row, ...new Array<number>(S - row.length).fill(0)]);
   const feeds = {
     pixel_values: new Tensor("float32", pixel_values, shape),
-    input_ids: int64(padded, [ids.length, S]),
-    ends: int64(ids.map((row, r) => r * S + row.length - 1)),
-    right: int64(samples.map((_, i) => i)),
+    input_ids: int64(padded, [said.length, K, S]),
+    ends: int64(
+      ids.map((row, r) => r * S + row.length - 1),
+      [said.length, K],
+    ),
+    covered: int64(regions.map(([patch]) => patch)),
+    thing: int64(regions.map(([, thing]) => thing)),
+    first: int64(regions.map(() => 0)),
   };
   const tokens = ids.reduce((sum, { length }) => sum + length, 0);
-  return { micro: { feeds, targets: count, tokens }, next: { epoch: 0, position: first + count }, skipped: [] };
+  return { micro: { feeds, targets: regions.length, tokens }, next: { epoch: 0, position: from + count }, skipped: [] };
+}
+
+/** Parts, of side × side, whose middle a thing's box contains, and the thing in front there. */
+export function coveredParts(things: readonly Thing[], side: number): (readonly [part: number, thing: number])[] {
+  return Array.from({ length: side ** 2 }, (_, part) => {
+    const [x, y] = [((part % side) + 0.5) / side, (Math.floor(part / side) + 0.5) / side];
+    return [part, things.findLastIndex(({ box: [x1, y1, x2, y2] }) => x >= x1 && x < x2 && y >= y1 && y < y2)] as const;
+  }).filter(([, thing]) => thing >= 0);
 }
 
 function unit(x: Value): Value {

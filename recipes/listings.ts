@@ -3,7 +3,7 @@
  * asked about has to be found among the words and then among the visual tokens; in a list it stands right before its answer. Lists
  * teach the second step soon, and many times in one picture; with it at hand the questions follow.
  */
-import { boxText, COLORS, type Scene, type SceneDataset, SHAPES, type Thing, type Turn } from "@waggle/data";
+import { COLORS, type Scene, type SceneDataset, SHAPES, type Thing, type Turn } from "@waggle/data";
 import { type Random, random } from "@waggle/nn";
 
 const QUESTIONS = {
@@ -12,10 +12,6 @@ const QUESTIONS = {
   pairs: "Is there a thing?",
   nearest: "What is closest?",
   relations: "Is the thing left or right, above or below?",
-  across: "What is from left to right?",
-  down: "What is from top to bottom?",
-  sides: "Is the thing left of the thing?",
-  boxes: "Where is everything?",
 } as const;
 export type Listing = keyof typeof QUESTIONS;
 
@@ -48,10 +44,6 @@ export function listings(scene: Scene, name: string, lists: readonly Listing[], 
 type Rows = (scene: Scene, stream: Random) => string[];
 
 const LISTS: Readonly<Record<Listing, Rows>> = {
-  across: inOrder(0),
-  down: inOrder(1),
-  /** "red star [0.10,0.20,0.30,0.40]" */
-  boxes: ({ things }, stream) => shuffled(stream, unique(things)).map((thing) => `${nameOf(thing)} ${boxText(thing.box)}`),
   /** "star red small top left": captions name the shape last, and teach to look it up by its colour; here all is looked up by it. */
   things: ({ things }, stream) =>
     shuffled(stream, things).map(({ shape, color, size, center: [x, y] }) =>
@@ -96,39 +88,22 @@ const LISTS: Readonly<Record<Listing, Rows>> = {
     return shuffled(stream, rows);
   },
   /** "red star blue circle left above": where the first is, seen from the second. */
-  relations: ({ things }, stream) =>
-    somePairs(things, stream).map(([a, b]) => {
-      const across = a.center[0] < b.center[0] ? "left" : "right";
-      return `${nameOf(a)} ${nameOf(b)} ${across} ${a.center[1] < b.center[1] ? "above" : "below"}`;
-    }),
-  /** "red star left blue circle yes": what a question about relations asks, with its answer right behind. */
-  sides: ({ things }, stream) =>
-    somePairs(things, stream).map(([a, b]) => {
-      const [axis, words] = stream.uniform() < 0.5 ? ([0, ["left", "right"]] as const) : ([1, ["above", "below"]] as const);
-      const [before, behind] = words;
-      const word = stream.uniform() < 0.5 ? before : behind;
-      const yes = a.center[axis] < b.center[axis] === (word === before);
-      return `${nameOf(a)} ${word} ${nameOf(b)} ${yes ? "yes" : "no"}`;
-    }),
+  relations({ things }, stream) {
+    const named = unique(things);
+    const pairs = named.flatMap((a) => named.flatMap((b) => (a === b ? [] : [[a, b] as const])));
+    return shuffled(stream, pairs)
+      .slice(0, 4)
+      .map(([a, b]) => {
+        const across = a.center[0] < b.center[0] ? "left" : "right";
+        return `${nameOf(a)} ${nameOf(b)} ${across} ${a.center[1] < b.center[1] ? "above" : "below"}`;
+      });
+  },
 };
-
-/** Names in the order of their middles on one axis: what comes next takes comparing. */
-function inOrder(axis: 0 | 1): Rows {
-  return ({ things }) => [...things].sort((a, b) => a.center[axis] - b.center[axis]).map(nameOf);
-}
 
 const NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 const nameOf = ({ color, shape }: Thing): string => `${color} ${shape}`;
 const unique = (things: readonly Thing[]): Thing[] =>
   things.filter((one) => things.every((other) => other === one || nameOf(other) !== nameOf(one)));
-/** Four pairs of things that names tell apart. */
-function somePairs(things: readonly Thing[], stream: Random): (readonly [Thing, Thing])[] {
-  const named = unique(things);
-  return shuffled(
-    stream,
-    named.flatMap((a) => named.flatMap((b) => (a === b ? [] : [[a, b] as const]))),
-  ).slice(0, 4);
-}
 const distance = (a: Thing, b: Thing): number => Math.hypot(a.center[0] - b.center[0], a.center[1] - b.center[1]);
 
 export function shuffled<T>(stream: Random, items: readonly T[]): T[] {

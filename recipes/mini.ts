@@ -6,6 +6,7 @@
  *     words     encoder, projector and embeddings: visual tokens become sums of words, see visual-words.ts
  *     things    the same, one token for each thing
  *     look      language model, over visual tokens that stay as they are: captions, lists of things, few families of questions
+ *     every     language model: all families
  *     list      language model: lists of what questions ask for one by one
  *     answers   everything: all families, and lists
  *
@@ -45,44 +46,42 @@ const spell = (name: string, saying: Saying, seed: number, steps: number, lr: nu
 const encoder = honeybeeEncoder({ tokenizer });
 
 /** Eight pictures a step: steps, not pictures, are what finding a word takes. */
-const asked = (name: string, steps: number, data: Dataset) => ({
+const asked = (name: string, steps: number, data: (length: number) => Dataset) => ({
   ...{ ...common, name, steps, batchSize: 8 },
-  data: conversations(data, { encoder, weight }),
+  data: conversations(data(steps * 8), { encoder, weight }),
 });
-const pictures = (seed: number, steps: number, options: Partial<ScenesOptions>) => drawn(seed, steps * 8, options);
 /** The language model alone. The rate stays high, for long nothing is found at all; the words must not leave the visual tokens behind. */
 const beside = {
   trainable: ["language"],
   schedule: constant({ warmup_steps: 50 }),
   optimizer: adamW({ ...adam, lr: 1.5e-3, groups: [{ parameters: embeddings, lr: 1e-4 }] }),
 } as const;
+const lists = ["things", "counts", "pairs", "nearest", "relations"] as const;
 const thingsOnly = { plain: 1, varied: 1 };
 const everyKind = { plain: 5, varied: 3, sign: 1, chart: 1 };
-const few = { color: 1, shape: 1, size: 0.5, where: 1, exist: 1, count: 1, near: 0.5, rel: 0.5, caption: 1.5 };
 /** What takes long to learn is asked more often. */
 const families = {
-  ...{ color: 1, shape: 1, size: 0.5, texture: 0.4, exist: 1.5, count: 2, countall: 0.5, digits: 0.6, word: 0.6 },
-  ...{ where: 1, rel: 2.5, near: 2, between: 0.8, box: 1, phrase: 0.5, tallest: 0.8, caption: 0.3 },
+  ...{ color: 1, shape: 1, size: 0.6, texture: 0.4, exist: 2, count: 2.5, countall: 0.6, digits: 0.6, word: 0.6 },
+  ...{ where: 0.8, rel: 2.5, near: 2, between: 0.8, box: 1, phrase: 0.5, tallest: 0.8, caption: 1.2 },
 };
-
-/** What is asked for after colours and shapes. Boxes are long, and drown the others. */
-const hard = ["counts", "pairs", "nearest", "relations", "across", "down"] as const;
-const lists = ["things", "pairs", "counts", "nearest", "relations", "across", "down", "boxes"] as const;
-const look = pictures(3, 2500, { questions: 4, kinds: thingsOnly, families: few });
-const list = pictures(7, 2000, { questions: 4, kinds: thingsOnly, families: { ...few, exist: 2, count: 2, rel: 2 } });
-const asking = pictures(5, 8000, { questions: 6, kinds: everyKind, families });
-const early = withListings(asking, hard, 2);
-/** What left and right have to do with yes and no is found last, and only with things compared already. */
-const late = withListings(withListings(asking, ["sides"]), hard);
-const answers: Dataset = { ...early, sample: (i) => (i < 3200 * 8 ? early : late).sample(i) };
+const few = { color: 1, shape: 1, size: 0.5, where: 1, exist: 1, count: 1, near: 0.5, rel: 0.5, caption: 1.5 };
+const listed = { color: 0.7, shape: 0.7, size: 0.4, where: 0.6, exist: 2, count: 2, countall: 0.5, near: 1.5, rel: 2, caption: 0.3 };
+const last = { ...families, size: 0.5, exist: 1.5, count: 2, countall: 0.5, where: 1, caption: 0.3 };
 
 const stages: readonly Stage[] = [
   spell("words", "parts", 1, 900, 1.5e-3),
   spell("things", "things", 4, 400, 1e-3),
-  stage({ ...asked("look", 2500, withListings(look, ["things"])), ...beside }),
-  stage({ ...asked("list", 2000, withListings(list, lists, 3)), ...beside }),
   stage({
-    ...asked("answers", 8000, answers),
+    ...asked("look", 2500, (length) => withListings(drawn(3, length, { questions: 4, kinds: thingsOnly, families: few }), ["things"])),
+    ...beside,
+  }),
+  stage({ ...asked("every", 1500, (length) => drawn(6, length, { questions: 8, kinds: everyKind, families })), ...beside }),
+  stage({
+    ...asked("list", 1000, (length) => withListings(drawn(7, length, { questions: 4, kinds: thingsOnly, families: listed }), lists, 3)),
+    ...beside,
+  }),
+  stage({
+    ...asked("answers", 6000, (length) => withListings(drawn(5, length, { questions: 6, kinds: everyKind, families: last }), lists, 2)),
     trainable: ["vision", "projector", "language"],
     schedule: cosine({ warmup_steps: 100, min_lr: 3e-5 }),
     optimizer: adamW({

@@ -1,5 +1,5 @@
-/** Drawn scenes in words: captions for the encoder, one wrong caption for each, and tellings for the language model. */
-import type { Dataset, Scene, SceneDataset, Thing, Turn } from "@waggle/data";
+/** Drawn scenes in words: phrases for the encoder, right and wrong ones, and tellings for the language model. */
+import { COLORS, type Dataset, type Scene, type SceneDataset, SHAPES, type Thing, type Turn } from "@waggle/data";
 import { type Random, random } from "@waggle/nn";
 import { type Listing, listings, shuffled } from "./listings.ts";
 import { tenths } from "./visual-words.ts";
@@ -12,27 +12,24 @@ export const KINDS = { plain: 1, varied: 1 } as const;
 const X1 = tenths(0x80);
 const Y1 = tenths(0x90);
 
-type Described = Pick<Thing, "size" | "color" | "shape" | "center">;
+/** Wrong phrases for each right one. */
+export const WRONG = SHAPES.length + 1;
 
-/** "a small red circle at the top left, a large blue star at the right.", in an order that says nothing. */
-export function caption(things: readonly Described[], name: string): string {
-  return listed(things, random(0, name), ({ center }) => `the ${placeOf(center)}`);
+/** "small red circle top left", and wrong ones: all other shapes, one of another colour, one of another size or place. */
+export function phrases({ size, color, shape, center }: Thing, stream: Random): string[] {
+  const own = { size, color, shape, place: placeOf(center) };
+  const wrong = (key: keyof typeof VALUES, count: number): string[] =>
+    shuffled(
+      stream,
+      VALUES[key].filter((value) => value !== own[key]),
+    )
+      .slice(0, count)
+      .map((value) => said({ ...own, [key]: value }));
+  return [said(own), ...wrong("shape", SHAPES.length), ...wrong("color", 1), ...wrong(stream.uniform() < 0.5 ? "size" : "place", 1)];
 }
 
-/** The same with two things' colours, shapes or places exchanged, as in NegCLIP (arXiv 2210.01936); null where all things are alike. */
-export function wrongCaption(things: readonly Described[], name: string): string | null {
-  const stream = random(1, name);
-  const others = shuffled(stream, ["color", "shape", "center"] as const).flatMap((attribute) =>
-    shuffled(stream, pairsOf(things)).flatMap(([a, b]) => {
-      const same = attribute === "center" ? placeOf(a.center) === placeOf(b.center) : a[attribute] === b[attribute];
-      const swap = (thing: Described): Described =>
-        thing === a ? { ...a, [attribute]: b[attribute] } : thing === b ? { ...b, [attribute]: a[attribute] } : thing;
-      return same ? [] : [things.map(swap)];
-    }),
-  );
-  const right = contents(things);
-  const wrong = others.find((swapped) => contents(swapped) !== right); // exchanging all of two things changes nothing
-  return wrong === undefined ? null : caption(wrong, name);
+function said({ size, color, shape, place }: Record<"size" | "color" | "shape" | "place", string>): string {
+  return `${size} ${color} ${shape} ${place}`;
 }
 
 /** "{small red circle <0x82> <0x91>}…": a place for each thing, see at-once.ts; where it is, as visual-words.ts says it. */
@@ -61,25 +58,13 @@ export function toldScenes(scenes: SceneDataset, lists: readonly Listing[] = [],
   };
 }
 
-function listed(things: readonly Described[], stream: Random, place: (thing: Described) => string): string {
-  const told = shuffled(stream, things).map((thing) => `a ${thing.size} ${thing.color} ${thing.shape} at ${place(thing)}`);
-  return `${told.join(", ")}.`;
-}
+const PLACES = ["top left", "top", "top right", "left", "middle", "right", "bottom left", "bottom", "bottom right"];
+const VALUES: Readonly<Record<"size" | "color" | "shape" | "place", readonly string[]>> = {
+  ...{ size: ["small", "large"], color: COLORS, shape: SHAPES, place: PLACES },
+};
 
 /** One of nine: thirds of the picture. */
 function placeOf([x, y]: readonly [number, number]): string {
-  const third = (value: number, low: string, high: string): string[] => (value < 1 / 3 ? [low] : value > 2 / 3 ? [high] : []);
-  const words = [...third(y, "top", "bottom"), ...third(x, "left", "right")];
-  return words.length === 0 ? "middle" : words.join(" ");
-}
-
-function contents(things: readonly Described[]): string {
-  return things
-    .map(({ size, color, shape, center }) => [size, color, shape, placeOf(center)].join(" "))
-    .sort()
-    .join();
-}
-
-function pairsOf<T>(items: readonly T[]): [T, T][] {
-  return items.flatMap((a, i) => items.slice(i + 1).map((b): [T, T] => [a, b]));
+  const third = (value: number): number => (value < 1 / 3 ? 0 : value > 2 / 3 ? 2 : 1);
+  return PLACES[3 * third(y) + third(x)] ?? "";
 }

@@ -1,4 +1,4 @@
-/** Colours, shapes and what is there are what any model of drawn scenes gets right; how well the rest goes, the model card says. */
+/** Colours, shapes, sizes and what is there are what any model of drawn scenes gets right; how well the rest goes, the model card says. */
 import { image, load, type MultimodalModel } from "@waggle/mllm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { mini, pictures } from "./index.ts";
@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => model.dispose());
 
 const plain = pictures.flatMap(({ name, path, questions }) =>
-  questions.filter(({ family }) => ["color", "shape", "exist"].includes(family)).map((asked) => ({ name, path, ...asked })),
+  questions.filter(({ family }) => ["color", "shape", "size", "exist"].includes(family)).map((asked) => ({ name, path, ...asked })),
 );
 
 test.each(plain)("$name: $question $answer", async ({ path, question, answer }) => {
