@@ -182,3 +182,10 @@ test("a gradient that is not finite stops the step, and nothing has changed", as
   expect(trainer.steps).toBe(0);
   await expect(trainer.step([{ ...batch(1)[0], targets: 0 } as never])).rejects.toThrow("everything is masked");
 });
+
+test.each<[number[], string]>([
+  [[0.9], "betas[1]: expected a number in [0, 1), got undefined."],
+  [[0.9, 0.99, 0.999], "betas: expected two numbers, got 3."],
+])("betas %j are refused before a step makes NaN of them", (betas, message) => {
+  expect(() => adamW({ lr: 1, betas: betas as unknown as [number, number] })).toThrow(message);
+});

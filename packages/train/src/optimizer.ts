@@ -58,8 +58,11 @@ export function adamW(options: AdamWOptions): Optimizer {
   checkOptions("adamW", options, ["lr", "betas", "eps", "weight_decay", "groups", "decayNormsAndBiases"]);
   const { betas = [0.9, 0.999], eps = 1e-8, weight_decay = 0.01 } = options;
   const problems = commonProblems(options, weight_decay);
-  betas.forEach((beta, i) => {
-    if (!(beta >= 0 && beta < 1)) problems.push({ field: `betas[${i}]`, message: `expected a number in [0, 1), got ${beta}.` });
+  const [first, second, ...more] = betas as readonly number[];
+  if (more.length > 0) problems.push({ field: "betas", message: `expected two numbers, got ${betas.length}.` });
+  [first, second].forEach((beta, i) => {
+    if (!(Number(beta) >= 0 && Number(beta) < 1))
+      problems.push({ field: `betas[${i}]`, message: `expected a number in [0, 1), got ${beta}.` });
   });
   if (!(eps >= 0)) problems.push({ field: "eps", message: `expected a number ≥ 0, got ${eps}.` });
   if (problems.length > 0) throw new ConfigError("adamW", problems);
