@@ -14,7 +14,7 @@ import { languageModel, runs, tokenizer, weight } from "./base-parts.ts";
 import type { Listing } from "./listings.ts";
 import { FAMILIES, KINDS, toldScenes } from "./scene-words.ts";
 
-const STEPS = { look: 2500, answer: 3000 };
+const STEPS = { look: 2500, answer: 6500 };
 /** Small batches: steps, not scenes, are what finding a word in a telling takes. */
 const BATCH = 8;
 
