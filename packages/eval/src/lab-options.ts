@@ -84,7 +84,7 @@ const known: readonly (keyof LabOptions)[] = [...spec, "out", "threads", "parall
 /** @throws ConfigError with everything that is wrong. */
 export function checkLabOptions(options: LabOptions): void {
   checkOptions("lab", options, known);
-  const { projectors, tokens, seeds, base, stages, questions, halving, budget, out, parallel } = options;
+  const { projectors, tokens, seeds, base, stages, questions, halving, budget, out, ...counts } = options;
   const problems: ConfigProblem[] = [];
   const check = (field: string, holds: boolean, message: string): void => {
     if (!holds) problems.push({ field, message });
@@ -100,9 +100,11 @@ export function checkLabOptions(options: LabOptions): void {
   check("tokens", list, `expected different whole numbers ≥ 1, got ${JSON.stringify(tokens)}.`);
   check("seeds", whole(seeds), `expected how many, a whole number ≥ 1, got ${seeds}.`);
   check("base", typeof base === "function", "expected (projector, seed) => Assembly.");
-  check("stages", Array.isArray(stages) && stages.length > 0, "expected at least one stage().");
+  const staged = Array.isArray(stages) && stages.length > 0 && stages.every((each) => typeof each?.data?.open === "function");
+  check("stages", staged, "expected a list of what stage() returns, one or more.");
   check("questions", typeof questions?.describe === "function" && questions.length >= 2, "expected scenes() of at least two pictures.");
-  check("parallel", parallel === undefined || whole(parallel), `expected a whole number ≥ 1, got ${parallel}.`);
+  for (const field of ["parallel", "threads"] as const)
+    check(field, counts[field] === undefined || whole(counts[field]), `expected a whole number ≥ 1, got ${counts[field]}.`);
   check("out", typeof out === "string" && out !== "", "expected a folder.");
   check("budget", budget === undefined || budget.minutes > 0, `expected { minutes } > 0, got ${JSON.stringify(budget)}.`);
   if (halving !== undefined) {

@@ -1,13 +1,15 @@
 /** Whole labs around the tiny LLaVA. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { SceneDataset } from "@waggle/data";
 import { cAbstractor } from "@waggle/projectors";
+import { vicunaV1 } from "@waggle/text";
 import { adamW, stage } from "@waggle/train";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { common, tinyLab } from "./__fixtures__/tiny-lab.ts";
+import { common, tinyBase, tinyLab } from "./__fixtures__/tiny-lab.ts";
 import { type LabEvent, type LabOptions, type LabResults, lab, readResults, resultsCsv, writeLabReport } from "./index.ts";
 
 let scratch: string;
@@ -30,6 +32,15 @@ const untimed = ({ trials, ...rest }: LabResults) => ({
 });
 
 const only = (...names: string[]) => Object.fromEntries(Object.entries(tinyLab.projectors).filter(([name]) => names.includes(name)));
+
+/** Other words about the same pictures. */
+const reworded = (questions: SceneDataset): SceneDataset => ({
+  ...questions,
+  describe(index) {
+    const described = questions.describe(index);
+    return { ...described, questions: described.questions.map((each) => ({ ...each, question: `Say: ${each.question}` })) };
+  },
+});
 
 describe("a lab", { timeout: 240_000 }, () => {
   let straight: Awaited<ReturnType<typeof run>>;
@@ -62,7 +73,7 @@ describe("a lab", { timeout: 240_000 }, () => {
       if (++begun > 7) throw new Error("no such base"); // 6 pairs are planned, the first trial begins
       return tinyLab.base(projector, seed);
     };
-    await expect(run("parallel", { parallel: 2, base })).rejects.toThrow("no such base");
+    await expect(run("parallel", { parallel: 2, base })).rejects.toThrow(/^C-Abstractor, (4|16) tokens, seed 0: Error: no such base$/);
     expect(existsSync(join(scratch, "parallel", "lab.lock"))).toBe(false);
     const { results } = await run("parallel", { parallel: 2 });
     expect(untimed(results)).toEqual(untimed(straight.results));
@@ -112,10 +123,16 @@ describe("a lab", { timeout: 240_000 }, () => {
   test("with more projectors or tokens it trains what is missing; with a changed one it refuses", async () => {
     const { events } = await run("straight", { tokens: [16], seeds: 1 });
     expect(events.filter(({ type }) => type === "train")).toEqual([]);
-    const changed = { "C-Abstractor": (tokens: number) => cAbstractor({ tokens, depth: 2 }) };
-    await expect(run("straight", { projectors: changed, tokens: [4], seeds: 1 })).rejects.toThrow(
-      /result\.json: fingerprint: is of another/,
-    );
+    const changed = [
+      { projectors: { "C-Abstractor": (tokens: number) => cAbstractor({ tokens, depth: 2 }) } },
+      { base: tinyBase({ layer: -1 }) },
+      { base: tinyBase({ prompt: vicunaV1 }) },
+      { questions: reworded(tinyLab.questions) },
+    ];
+    for (const options of changed) {
+      const call = run("straight", { projectors: only("C-Abstractor"), tokens: [4], seeds: 1, ...options });
+      await expect(call).rejects.toThrow(/result\.json: fingerprint: is of another/);
+    }
   });
 });
 
@@ -176,17 +193,29 @@ describe("a lab that", { timeout: 240_000 }, () => {
       projectors: { "a/b": 3 },
       tokens: [4, 4],
       seeds: 0,
-      stages: [],
+      stages: [{ name: "not of stage()" }],
       halving: { at: [0.5, 0.2], keep: 2 },
       budget: { minutes: 0 },
+      threads: 1.5,
     };
     await expect(run("wrong", wrong as never)).rejects.toThrow(
-      /projectors\.a\/b: [\s\S]*got number[\s\S]*tokens: [\s\S]*seeds: [\s\S]*stages: [\s\S]*budget: [\s\S]*halving\.at: [\s\S]*halving\.keep: /,
+      /projectors\.a\/b: [\s\S]*got number[\s\S]*tokens: [\s\S]*seeds: [\s\S]*stages: [\s\S]*threads: [\s\S]*budget: [\s\S]*halving\.at: [\s\S]*halving\.keep: /,
     );
     await expect(run("wrong", { tokenz: 3 } as never)).rejects.toThrow(/tokenz: is not an option/);
     await expect(run("wrong", { tokens: [5] })).rejects.toThrow(
       /projectors\.C-Abstractor: with 5 tokens: [\s\S]*square[\s\S]*tokens: Linear makes 16, which is not among 5/,
     );
+    const broken = () => () => {
+      throw new TypeError("no forward");
+    };
+    await expect(run("wrong", { projectors: { Mine: broken }, tokens: [4, 16] })).rejects.toThrow(
+      /projectors\.Mine: with 4 tokens: TypeError: no forward\n.*with 16 tokens/,
+    );
     expect(existsSync(join(scratch, "wrong", "trials"))).toBe(false);
+  });
+
+  test("cannot have its folder says why", async () => {
+    writeFileSync(join(scratch, "file"), "");
+    await expect(lab({ ...tinyLab, out: join(scratch, "file", "lab") })).rejects.toThrow("ENOTDIR");
   });
 });

@@ -21,7 +21,7 @@ import { stepsOf } from "@waggle/train";
 import { heldQuestions } from "./held-questions.ts";
 import { checkLabOptions, type LabOptions, type Trial } from "./lab-options.ts";
 import { mapFile } from "./picture-maps.ts";
-import { type Plan, planTrials } from "./plan.ts";
+import { messageOf, type Plan, planTrials } from "./plan.ts";
 import { writeLabReport } from "./report/write-report.ts";
 import type { LabMap, LabResults, TrialResult } from "./results.ts";
 import { writeWhole } from "./results.ts";
@@ -34,13 +34,9 @@ export async function lab(options: LabOptions): Promise<LabResults> {
   const lock = join(options.out, "lab.lock");
   const busy = (): ConfigError => new ConfigError("lab", [{ field: "out", message: `another process works in ${options.out}.` }]);
   if (await isLocked(lock)) throw busy();
-  let held = false;
-  const work = (): Promise<LabResults> => {
-    held = true;
-    return new Lab(options).run();
-  };
-  return withLock(lock, AbortSignal.timeout(2000), work).catch((error: unknown) => {
-    throw held ? error : busy();
+  const patience = AbortSignal.timeout(2000);
+  return withLock(lock, patience, () => new Lab(options).run()).catch((error: unknown) => {
+    throw error === patience.reason ? busy() : error;
   });
 }
 
@@ -76,17 +72,15 @@ class Lab {
 
   /** So many at once as were asked for, begun in order. One that fails stops the others. */
   async #each(trials: readonly Trial[], work: (trial: Trial) => Promise<void>): Promise<void> {
+    const { parallel, signal } = this.#context.options;
     const queue = trials.values();
     const worker = async (): Promise<void> => {
       for (const trial of queue) {
         if (this.#failed.signal.aborted) return;
-        await work(trial);
+        await work(trial).catch((error: unknown) => this.#failed.abort(signal?.aborted ? error : failureOf(trial, error)));
       }
     };
-    const workers = Array.from({ length: this.#context.options.parallel ?? 1 }, () =>
-      worker().catch((error: unknown) => this.#failed.abort(error)),
-    );
-    await Promise.all(workers);
+    await Promise.all(Array.from({ length: parallel ?? 1 }, worker));
     this.#failed.signal.throwIfAborted();
   }
 
@@ -117,8 +111,9 @@ class Lab {
   async #score(trials: readonly Trial[], until: number): Promise<number> {
     const losses: number[] = [];
     for (const trial of trials) {
-      const points = (await lossesOf(this.#context, trial)).filter(({ step }) => step <= until && step > Math.floor(0.9 * until));
-      losses.push(points.length === 0 ? Number.POSITIVE_INFINITY : mean(points.map(({ loss }) => loss)));
+      const points = await lossesOf(this.#context, trial);
+      const last = points.filter(({ step }) => step <= until && step > Math.floor(0.9 * until));
+      losses.push(points.length < until ? Number.POSITIVE_INFINITY : mean(last.map(({ loss }) => loss)));
     }
     return mean(losses);
   }
@@ -167,6 +162,10 @@ class Lab {
       maps,
     };
   }
+}
+
+function failureOf({ projector, tokens, seed }: Trial, cause: unknown): Error {
+  return new Error(`${projector}, ${tokens} tokens, seed ${seed}: ${messageOf(cause)}`, { cause });
 }
 
 function mean(values: readonly number[]): number {

@@ -31,8 +31,7 @@ export async function planTrials(spec: LabSpec): Promise<Plan> {
         if (composition.tokensPerImage === tokens) pairs.push({ projector, tokens });
         else left.push(`${projector} at ${tokens} (it makes ${composition.tokensPerImage})`);
       } catch (error) {
-        if (!(error instanceof ConfigError)) throw error;
-        problems.push({ field: `projectors.${projector}`, message: `with ${tokens} tokens: ${error.message}` });
+        problems.push({ field: `projectors.${projector}`, message: `with ${tokens} tokens: ${messageOf(error)}` });
       }
     }
     if (made.size > 0 && !spec.tokens.some((tokens) => made.has(tokens)))
@@ -46,27 +45,35 @@ export async function planTrials(spec: LabSpec): Promise<Plan> {
   return { trials, left, patches };
 }
 
+/** Of what somebody's class threw. */
+export function messageOf(error: unknown): string {
+  return error instanceof ConfigError ? error.message : String(error);
+}
+
 export function compositionOf({ composition }: Assembly): Composition {
   if (composition !== null) return composition;
   throw new ConfigError("lab", [{ field: "base", message: "expected a model that was composed: compose({ … }).assemble(…)." }]);
 }
 
-/** Names everything that decides what a trial finds: weights, the projector's graph, stages, seed, questions. */
+/** Names everything that decides what a trial finds: weights, the graph from pixels to visual tokens, prompt, stages, seed, questions. */
 export function trialFingerprint(model: Assembly, stages: readonly Stage[], { seed }: Trial, questions: HeldQuestions): string {
   const { modules } = compositionOf(model);
   const { vision_tower, multi_modal_projector } = modules;
   const weights = Array.from(modules.namedParameters(), ([path, { shape, source }]) => [path, shape, source?.fingerprint]);
-  const features = input("features", "float32", [symbol("B"), vision_tower.patches, vision_tower.hidden_size]);
-  const graph = { name: "projector", inputs: { features }, outputs: { tokens: multi_modal_projector.forward(features) } };
+  const { height, width } = vision_tower.image_size;
+  const pixel_values = input("pixel_values", "float32", [symbol("B"), 3, height, width]);
+  const tokens = multi_modal_projector.forward(vision_tower.forward(pixel_values));
+  const graph = { name: "tokens", inputs: { pixel_values }, outputs: { tokens } };
   const computed = serialize(lower(graph, "portable"), ({ shape }) => ({
     location: "weights",
     offset: 0,
     byteLength: shape.reduce((product, size) => product * size, 4),
   }));
   const plain = (_: string, value: unknown): unknown => (value instanceof RegExp ? String(value) : value);
-  const asked = [questions.matched.name, questions.asked];
+  const prompt = model.template?.render([{ role: "user", content: "<image>" }]);
+  const asked = [questions.matched.name, questions.questions];
   return createHash("sha256")
-    .update(JSON.stringify([weights, stages, seed, asked], plain))
+    .update(JSON.stringify([weights, prompt, model.sight?.processor.settings, stages, seed, asked], plain))
     .update(computed)
     .digest("hex");
 }

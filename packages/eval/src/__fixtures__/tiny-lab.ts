@@ -5,7 +5,7 @@ import { type SceneDataset, type SceneSplit, scenes } from "@waggle/data";
 import { llama } from "@waggle/language";
 import { compose } from "@waggle/mllm";
 import { cAbstractor, linear, resampler } from "@waggle/projectors";
-import { llavaHf } from "@waggle/text";
+import { llavaHf, type PromptTemplate } from "@waggle/text";
 import { adamW, type StageOptions, stage } from "@waggle/train";
 import { clip } from "@waggle/vision";
 import { type LabSpec, lab } from "../index.ts";
@@ -22,6 +22,15 @@ export const common: Omit<StageOptions, "name" | "trainable"> = {
   optimizer: adamW({ lr: 5e-3 }),
 };
 
+/** The tiny LLaVA, or one that looks through another layer or is asked in other words. */
+export const tinyBase =
+  ({ layer = -2, prompt = llavaHf }: { readonly layer?: number; readonly prompt?: PromptTemplate } = {}): LabSpec["base"] =>
+  (projector, seed) =>
+    compose({ vision: clip(vision_config, { layer }), projector, language: llama(text_config), prompt }).assemble(folder, {
+      initialize: ["projector"],
+      seed,
+    });
+
 /** 16 patches; the linear projector is defined at 16 tokens only. */
 export const tinyLab: LabSpec = {
   projectors: {
@@ -31,11 +40,7 @@ export const tinyLab: LabSpec = {
   },
   tokens: [4, 16],
   seeds: 2,
-  base: (projector, seed) =>
-    compose({ vision: clip(vision_config, { layer: -2 }), projector, language: llama(text_config), prompt: llavaHf }).assemble(folder, {
-      initialize: ["projector"],
-      seed,
-    }),
+  base: tinyBase(),
   stages: [
     stage({ ...common, name: "align", trainable: ["projector"] }),
     stage({ ...common, name: "tune", trainable: ["projector", "language"], steps: 4 }),
