@@ -102,7 +102,7 @@ const trial = z.strictObject({
   shuffled: digits,
   fingerprint: z.string(),
 });
-const results = z.strictObject({
+const shape = z.strictObject({
   version: z.literal(1),
   projectors: z.array(z.string()),
   tokens: z.array(count),
@@ -114,6 +114,17 @@ const results = z.strictObject({
   maps: z.array(
     z.strictObject({ projector: z.string(), tokens: count, picture: count, file: z.string().regex(/^pictures\/[\w.+-]+\.png$/) }),
   ),
+});
+
+/** Every list of digits has one for each question; a trial that was asked nothing has none. */
+const results = shape.superRefine(({ questions, textOnly, trials }, context) => {
+  const check = (digits: string, ...path: (string | number)[]): void => {
+    if (digits.length === questions.length) return;
+    context.addIssue({ code: "custom", path, message: `expected ${questions.length} digits, one for each question, got ${digits.length}` });
+  };
+  check(textOnly, "textOnly");
+  for (const [i, trial] of trials.entries())
+    for (const field of ["right", "shuffled"] as const) if (trial.status === "done") check(trial[field], "trials", i, field);
 });
 
 /** @throws ConfigError with everything in the file that is not as {@link LabResults} says. */
@@ -149,12 +160,12 @@ export function resultsCsv({ trials }: LabResults): string {
   return `${[head, ...lines].join("\n")}\n`;
 }
 
-/** Beside its place, then renamed: a file that is there is whole. */
+/** Beside its place, on the disk, then renamed: a file that is there is whole, after a power cut too. */
 export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
   const temporary = `${path}.${randomUUID().slice(0, 8)}.tmp`;
   await mkdir(dirname(path), { recursive: true });
   try {
-    await writeFile(temporary, content);
+    await writeFile(temporary, content, { flush: true });
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });

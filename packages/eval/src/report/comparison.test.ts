@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { LabResults, TrialResult } from "../results.ts";
+import { type LabResults, readResults, type TrialResult } from "../results.ts";
 import { compareProjectors, significanceMark } from "./comparison.ts";
 import { labReport } from "./lab-report.ts";
 
@@ -88,6 +91,18 @@ describe("a comparison", () => {
     expect(duel("<A>", "B", "spatial")?.adjusted).toBeCloseTo(3 * certain, 12);
     expect([0.2, 0.04, 0.009, 0.0009].map(significanceMark)).toEqual(["", "*", "**", "***"]);
   });
+});
+
+test("results.json is refused where a digit is missing", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "waggle-results-"));
+  const trials = results.trials.map((each, i) => (i === 2 ? { ...each, right: "101" } : each));
+  writeFileSync(join(folder, "results.json"), JSON.stringify({ ...results, textOnly: "1", trials }));
+  await expect(readResults(join(folder, "results.json"))).rejects.toThrow(
+    /textOnly: expected 40 digits, one for each question, got 1\n {2}trials\[2\]\.right: expected 40 digits/,
+  );
+  writeFileSync(join(folder, "results.json"), JSON.stringify(results));
+  expect(await readResults(join(folder, "results.json"))).toEqual(results);
+  rmSync(folder, { recursive: true });
 });
 
 test("the page holds every number, escapes names, and fetches nothing", async () => {
