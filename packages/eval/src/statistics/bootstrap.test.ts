@@ -76,6 +76,15 @@ test("the spread is the standard error of a two-way layout with random seeds and
   expect(spread / standard_error).toBeLessThan(1.08);
 });
 
+test("a few questions, all won, prove no more than so many coins", () => {
+  const all = (value: number, questions: number): number[][] => [new Array<number>(questions).fill(value)];
+  const p = [1, 3, 40].map((n) => pairedDifference(all(1, n), all(0, n), drawResamples(1, n, 1000)).p);
+  expect(p).toEqual([1, 0.25, 2 / 1001]);
+  const won = { a: all(1, 3), b: all(0, 3), draws: drawResamples(1, 3, 1000) };
+  const even = { a: all(0, 40), b: all(0, 40), draws: drawResamples(1, 40, 1000) };
+  expect(gapDifference(won, even).p).toBe(0.25);
+});
+
 test("the same seed draws the same; sizes that do not fit are refused", () => {
   expect(drawResamples(3, 5, 10, 7)).toEqual(drawResamples(3, 5, 10, 7));
   expect(drawResamples(3, 5, 10, 7)).not.toEqual(drawResamples(3, 5, 10, 8));

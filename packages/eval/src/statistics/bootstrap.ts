@@ -28,7 +28,7 @@ export interface Interval {
 }
 
 export interface Difference extends Interval {
-  /** Two-sided: twice the share of resamples on the other side of zero, never 0. */
+  /** Two-sided: twice the share of resamples on the other side of zero, never 0, nor less than a sign test can say of so few questions. */
   readonly p: number;
 }
 
@@ -93,19 +93,19 @@ export function pairedDifference(a: Values, b: Values, draws: Draws, level = 0.9
   if (S !== otherS || Q !== otherQ)
     throw new RangeError(`pairedDifference: expected as many seeds and questions in both, got [${S}][${Q}] and [${otherS}][${otherQ}].`);
   const differences = subtracted(a, b);
-  return differenceOf(meanOf(differences), resampledMeans(differences, draws), level);
+  return differenceOf(meanOf(differences), resampledMeans(differences, draws), level, Q);
 }
 
 /** The same two on one set of questions and on another: (a − b on the first) − (a − b on the second). */
 export function gapDifference(first: PairedValues, second: PairedValues, level = 0.95): Difference {
   const [one, other] = [first, second].map(({ a, b, draws }) => {
     const differences = subtracted(a, b);
-    return { mean: meanOf(differences), means: resampledMeans(differences, draws) };
+    return { mean: meanOf(differences), means: resampledMeans(differences, draws), questions: sizeOf(a)[1] };
   });
   if (!one || !other || one.means.length !== other.means.length)
     throw new RangeError("gapDifference: expected as many resamples of both, with the same seeds.");
   const gaps = one.means.map((value, r) => value - (other.means[r] ?? 0));
-  return differenceOf(one.mean - other.mean, gaps, level);
+  return differenceOf(one.mean - other.mean, gaps, level, Math.min(one.questions, other.questions));
 }
 
 /** Holm's correction: p values of n comparisons, so that the chance of one false alarm among all of them is what p says. */
@@ -128,11 +128,11 @@ export function quantile(sorted: ArrayLike<number>, share: number): number {
   return low + (at - below) * ((sorted[below + 1] ?? low) - low);
 }
 
-function differenceOf(mean: number, means: Float64Array, level: number): Difference {
+function differenceOf(mean: number, means: Float64Array, level: number, questions: number): Difference {
   const atMost = means.filter((value) => value <= 0).length;
   const atLeast = means.filter((value) => value >= 0).length;
   const p = Math.min(1, (2 * (Math.min(atMost, atLeast) + 1)) / (means.length + 1));
-  return { ...intervalOf(mean, means, level), p };
+  return { ...intervalOf(mean, means, level), p: Math.max(p, 2 ** (1 - questions)) };
 }
 
 function intervalOf(mean: number, means: Float64Array, level: number): Interval {
