@@ -246,6 +246,12 @@ describe("options", () => {
     `);
   });
 
+  test("more samples than there are streams of random numbers, and weights that are text", () => {
+    const families = { color: "1", shape: "2" } as unknown as ScenesOptions["families"];
+    const options = { split: "train", seed: 0, length: 2 ** 32 + 1, ...(families && { families }) } as const;
+    expect(() => scenes(options)).toThrow(/length: expected at most 4294967296, got 4294967297\.\n.*color: expected.*\n.*shape: expected/);
+  });
+
   test("families that are not named are not asked, kinds that are not named not drawn", () => {
     const dataset = scenes({ split: "validation", seed: 0, length: 200, families: { box: 1, digits: 2 }, kinds: { sign: 1 } });
     const samples = Array.from({ length: 200 }, (_, i) => dataset.describe(i));
