@@ -2,7 +2,8 @@
 import { fileURLToPath } from "node:url";
 import { type Llama, llama } from "@waggle/language";
 import { type Assembly, type Composition, compose, honeybeePrompt } from "@waggle/mllm";
-import type { ProjectorFactory } from "@waggle/projectors";
+import { type Module, normal } from "@waggle/nn";
+import type { Projector, ProjectorFactory } from "@waggle/projectors";
 import { loadTokenizer, type Tokenizer } from "@waggle/text";
 import { type ClipVisionEncoder, clip } from "@waggle/vision";
 
@@ -50,4 +51,12 @@ export function composed(projector: ProjectorFactory, words: Tokenizer = tokeniz
 
 /** The base around a projector that is fresh from `seed`: a lab's `base`. */
 export const base = (projector: ProjectorFactory, seed: number): Promise<Assembly> =>
-  composed(projector).assemble(BASE, { initialize: ["projector"], seed });
+  composed((C, D, grid) => widelyDrawn(projector(C, D, grid))).assemble(BASE, { initialize: ["projector"], seed });
+
+/** 0.02, with which most weights of the published projectors begin at a width of 1024, at a width of 128: in proportion to 1 / √width. */
+function widelyDrawn<P extends Projector & Module>(projector: P): P {
+  const published = normal(0.02);
+  for (const [, parameter] of projector.namedParameters())
+    if (parameter.init.description === published.description) Object.assign(parameter, { init: normal(0.02 * Math.sqrt(1024 / 128)) });
+  return projector;
+}
