@@ -12,6 +12,8 @@ beforeAll(() => {
     const { "C-Abstractor": cAbstractor, Linear } = tinyLab.projectors;
     export default { ...tinyLab, projectors: { "C-Abstractor": cAbstractor, Linear }, tokens: [4, 16], seeds: 1 };`;
   writeFileSync(join(folder, "spec.ts"), spec);
+  const halved = `export default { ...spec, tokens: [16], halving: { at: [0.5], keep: 0.5 } };`;
+  writeFileSync(join(folder, "halved.ts"), `import spec from "./spec.ts";\n${halved}`);
   writeFileSync(join(folder, "none.ts"), "export const projectors: number = 1;");
 });
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -39,6 +41,13 @@ test("a line for every trial; stopped, the same command goes on; the report is w
   rmSync(join(folder, "lab/report.html"));
   expect(await run(["report", "lab"])).toEqual({ code: 0, stdout: "lab/report.html\n", stderr: "" });
   expect(readFileSync(join(folder, "lab/report.html"), "utf8")).toBe(page);
+});
+
+test("halving, it shows every trial that is trained, not only the first", { timeout: 240_000 }, async () => {
+  const { code, stderr } = await run(["halved.ts", "--out", "halved"]);
+  expect(code).toBe(0);
+  // each begins at its first step
+  expect(stderr.match(/^align +1\/7/gm)).toHaveLength(2);
 });
 
 test("says what is wrong with a spec, and with a folder that is no lab's", { timeout: 60_000 }, async () => {

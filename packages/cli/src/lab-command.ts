@@ -56,7 +56,7 @@ async function openSpec(file: string): Promise<LabSpec> {
   throw new Error(`${file}: expected a default export { projectors, tokens, … }, a LabSpec of @waggle/eval, got ${typeof spec}.`);
 }
 
-/** Finished trials on stdout, a line each; on stderr one that is trained, of several the one that began first. */
+/** Finished trials on stdout, a line each; on stderr one that is trained, of several the one that began, or went on, last. */
 class Screen {
   readonly #open: () => ProgressLine;
   #line: ProgressLine | null = null;
@@ -68,6 +68,10 @@ class Screen {
 
   event(event: LabEvent): void {
     if (event.type === "train") {
+      if (event.event.type === "start") {
+        this.close();
+        this.#shown = event.trial; // halving leaves the one before where it stands
+      }
       if (event.event.type !== "step" || (this.#shown ?? event.trial) !== event.trial) return;
       this.#shown = event.trial;
       this.#line ??= this.#open();
