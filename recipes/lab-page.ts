@@ -64,10 +64,16 @@ scores), so it is order and gaps that can be compared. –: not published, or no
 
 ${paperTable(results, comparison)}
 
-What differs, and may explain what does: a language model of 0.9 million parameters in the place of one of 7 billion, and an encoder of 0.8 million; drawn scenes in the place of photographs, with one
-right answer each; ${trials[0]?.steps ?? 0} steps in the place of 54,000, so that what is compared is above all how soon a projector becomes useful; projectors of about equal size, where
-the paper's Resampler has 105 and its C-Abstractor 37 million parameters; and an encoder whose ${patches} features of ${Math.sqrt(patches)} × ${Math.sqrt(patches)} patches say where they are.
+What differs, and may explain what does: a language model of 0.9 million parameters in the place of one of 7 billion, and an encoder of 0.8 million; ${trials[0]?.steps ?? 0} steps in the
+place of 54,000, so that what is compared is above all how soon a projector becomes useful; projectors a third as deep as the paper's, of ${parameterRange(results)} parameters, where the paper's
+Resampler has 105 and its C-Abstractor 37 million; drawn scenes of one to five things in the place of photographs: a few queries can go and fetch them wherever they are, and a mean over neighbouring
+patches is mostly background; and an encoder whose ${patches} features of ${Math.sqrt(patches)} × ${Math.sqrt(patches)} patches say where they are.
 `;
+}
+
+function parameterRange({ trials }: LabResults): string {
+  const counts = trials.map(({ parameters }) => parameters);
+  return [Math.min(...counts), Math.max(...counts)].map((count) => count.toLocaleString("en")).join(" to ");
 }
 
 /** In one sentence, from the verdicts. */
