@@ -25,6 +25,14 @@ async function pictureOf(sample: SceneSample): Promise<Picture> {
   return decodeImage(image);
 }
 
+test("a dataset's name says what is drawn and asked; samples are called by their place alone", () => {
+  const place = { split: "train", seed: 1, length: 10 } as const;
+  expect(scenes(place).name).toBe("scenes/train/1");
+  const { name, describe } = scenes({ ...place, size: 112, questions: 2, families: { color: 1 }, kinds: { plain: 2 } });
+  expect(name).toBe('scenes/train/1, size 112, questions 2, families {"color":1}, kinds {"plain":2}');
+  expect(describe(7).id).toBe("scenes/train/1/7");
+});
+
 describe("samples", () => {
   test("are conversations about one picture, the questions in their order", async () => {
     const sample = await scenes({ split: "train", seed: 1, length: 10, size: 112, questions: 3 }).sample(7);
@@ -262,10 +270,10 @@ describe("options", () => {
   test("that no scene can meet, and numbers that there are not", () => {
     const dataset = scenes({ split: "train", seed: 0, length: 3, families: { tallest: 1 }, kinds: { plain: 1 } });
     expect(() => dataset.describe(0)).toThrowErrorMatchingInlineSnapshot(
-      `[DataError: scenes/train/0: none of 2000 scenes allows a question of the families given. Add families, or kinds of scenes that have them.]`,
+      `[DataError: scenes/train/0, families {"tallest":1}, kinds {"plain":1}: none of 2000 scenes allows a question of the families given. Add families, or kinds of scenes that have them.]`,
     );
     expect(() => dataset.describe(3)).toThrowErrorMatchingInlineSnapshot(
-      `[RangeError: scenes/train/0: expected an index from 0 to 2, got 3.]`,
+      `[RangeError: scenes/train/0, families {"tallest":1}, kinds {"plain":1}: expected an index from 0 to 2, got 3.]`,
     );
   });
 });

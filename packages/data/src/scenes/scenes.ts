@@ -55,7 +55,9 @@ export function scenes(options: ScenesOptions): SceneDataset {
     FAMILIES.map((name) => [name, options.families === undefined ? 1 : (options.families[name] ?? 0)]),
   ) as Record<SceneFamily, number>;
   const heldOut = split === "composition";
-  const name = `scenes/${split}/${seed}`;
+  const place = `scenes/${split}/${seed}`;
+  // a run that goes on knows its data by this name; samples keep theirs, whatever is asked
+  const name = [place, ...settingsOf(options)].join(", ");
 
   function describe(index: number): Omit<SceneSample, "images"> {
     if (!Number.isInteger(index) || index < 0 || index >= length)
@@ -68,7 +70,7 @@ export function scenes(options: ScenesOptions): SceneDataset {
         heldOut,
       );
       const questions = ask(random, scene, { count, weights, heldOut });
-      if (questions.length > 0) return { id: `${name}/${index}`, scene, questions, conversations: conversation(questions) };
+      if (questions.length > 0) return { id: `${place}/${index}`, scene, questions, conversations: conversation(questions) };
     }
     const message = `none of ${PATIENCE} scenes allows a question of the families given. Add families, or kinds of scenes that have them.`;
     throw new DataError("option", `${name}: ${message}`);
@@ -83,6 +85,13 @@ export function scenes(options: ScenesOptions): SceneDataset {
       return { ...described, images: [image(await drawScene(described.scene, size))] };
     },
   };
+}
+
+/** What was said beyond split, seed and length: "questions 2", "kinds {"plain":1}". */
+function settingsOf({ size, questions, families, kinds }: ScenesOptions): string[] {
+  return Object.entries({ size, questions, families, kinds }).flatMap(([key, value]) =>
+    value === undefined ? [] : [`${key} ${JSON.stringify(value)}`],
+  );
 }
 
 function conversation(questions: readonly SceneQuestion[]): Turn[] {
